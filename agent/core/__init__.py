@@ -1,0 +1,1 @@
+"""Deciding: pure functions of (wanted, observed, now) that return data."""

@@ -1,0 +1,113 @@
+"""What the front and the enforcer say to each other over their Unix socket.
+
+The front holds the network, the enforcer holds the rights. The enforcer reads
+nothing but these structs, so a hole in what parses the LAN is not root. Frames
+are a four-byte big-endian length and the JSON of one struct; the front asks
+and waits for the reply to its `Call` number; `EnforcerState` also comes unasked.
+"""
+
+from typing import Annotated
+
+import msgspec
+
+from contract.exchange import CommandResult, Signed
+from contract.pairing import Blob, PairDone, PairFinish, PairOffer, PairStart
+from contract.status import Condition
+from contract.wire import Message, Utc
+
+
+class Deliver(Message, frozen=True, tag="deliver"):
+    """A desired state from the controller, still sealed."""
+
+    signed: Signed
+
+
+class Delivered(Message, frozen=True, tag="delivered"):
+    """Whether it was journalled; `message` says why not. A known revision again is accepted."""
+
+    accepted: bool
+    revision: int
+    message: str = ""
+
+
+class Perform(Message, frozen=True, tag="perform"):
+    """A command from the controller, still sealed."""
+
+    signed: Signed
+
+
+class Performed(Message, frozen=True, tag="performed"):
+    """`result` is None where the command was refused before it could be known."""
+
+    result: CommandResult | None
+    message: str = ""
+
+
+class BeginPairing(Message, frozen=True, tag="begin-pairing"):
+    """The controller's PairStart."""
+
+    start: PairStart
+
+
+class PairingBegun(Message, frozen=True, tag="pairing-begun"):
+    """The station's offer."""
+
+    offer: PairOffer
+
+
+class EndPairing(Message, frozen=True, tag="end-pairing"):
+    """The controller's PairFinish."""
+
+    finish: PairFinish
+
+
+class PairingEnded(Message, frozen=True, tag="pairing-ended"):
+    """Everything is stored; an EnforcerState follows."""
+
+    done: PairDone
+
+
+class Refused(Message, frozen=True, tag="refused"):
+    """The enforcer would not: one sentence, and after how many seconds a new try makes sense."""
+
+    message: str
+    retry_after_s: float = 0
+
+
+class Watch(Message, frozen=True, tag="watch"):
+    """Send the state now and whenever it changes."""
+
+
+class EnforcerState(Message, frozen=True, tag="state"):
+    """What the enforcer knows; the front makes the StatusReport of it and of its own facts.
+
+    `lab` and `ca` (DER) are empty while unpaired.
+    """
+
+    station: str
+    epoch: str
+    lab: str
+    ca: Blob
+    profile: str
+    desired_revision: int
+    applied_revision: int
+    conditions: tuple[Condition, ...]
+    at: Utc
+
+
+Request = Deliver | Perform | BeginPairing | EndPairing | Watch
+Reply = Delivered | Performed | PairingBegun | PairingEnded | Refused | EnforcerState
+
+
+class Call(Message, frozen=True):
+    """One frame from the front; `number` comes back with the reply."""
+
+    number: Annotated[int, msgspec.Meta(ge=1)]
+    request: Request
+
+
+class Return(Message, frozen=True):
+    """One frame from the enforcer; number 0 is a state sent unasked."""
+
+    number: Annotated[int, msgspec.Meta(ge=0)]
+    reply: Reply

@@ -1,0 +1,1 @@
+"""One module for each resource kind: what it wants, observes and plans."""

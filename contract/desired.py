@@ -1,0 +1,83 @@
+"""What a station shall be: one immutable document per station and revision.
+
+Each resource kind has one section. `None` means that the lab does not manage
+that kind on this station: what an earlier revision set is taken back and
+nothing else is touched.
+"""
+
+from typing import Annotated, Any
+
+import msgspec
+
+from contract.identity import LabId, StationId
+from contract.wire import Message, Utc
+
+Revision = Annotated[int, msgspec.Meta(ge=1)]
+
+FileText = Annotated[str, msgspec.Meta(max_length=200_000)]
+SysctlKey = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9_]+(?:[./][A-Za-z0-9_-]+)+$", max_length=120)]
+SysctlValue = Annotated[str, msgspec.Meta(pattern=r"^[^\n\x00]{1,200}$")]
+HostName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.:-]{0,251}[A-Za-z0-9])?$")]
+KeyChord = Annotated[str, msgspec.Meta(pattern=r"^(?:[CASW]-){0,4}[A-Za-z0-9_]{1,40}$")]
+
+
+class BrowserPolicy(Message, frozen=True):
+    """Chromium's managed policy, in the two files it is written to.
+
+    `policies` holds every key but URLAllowlist, deny rules among them; `allow`
+    is URLAllowlist alone. They are apart so that the loss of the second file
+    closes the browser instead of opening it.
+    """
+
+    policies: dict[str, Any]
+    allow: Annotated[tuple[str, ...], msgspec.Meta(max_length=1000)] = ()
+
+
+class Kernel(Message, frozen=True):
+    """Kernel parameters by sysctl key, dots as separators, values as text."""
+
+    sysctl: dict[SysctlKey, SysctlValue]
+
+
+class Desktop(Message, frozen=True):
+    """The window manager and X server of the kiosk's screen.
+
+    `bar_height` is the strip in pixels at the top that no window may cover;
+    `swallowed_keys` are openbox chords (C-n, A-F4, Super_L) that do nothing.
+    """
+
+    bar_height: Annotated[int, msgspec.Meta(ge=0, le=400)] = 36
+    swallowed_keys: Annotated[tuple[KeyChord, ...], msgspec.Meta(max_length=400)] = ()
+    screen_blank_s: Annotated[int, msgspec.Meta(ge=0, le=86400)] = 0
+    """Seconds without input until the screen goes dark; 0 is never."""
+
+
+class TimeSync(Message, frozen=True):
+    """Where the station gets the time: NTP servers, the lab's own first."""
+
+    servers: Annotated[tuple[HostName, ...], msgspec.Meta(min_length=1, max_length=8)]
+
+
+class Resources(Message, frozen=True):
+    """One section for each resource kind; None is unmanaged."""
+
+    browser_policy: BrowserPolicy | None = None
+    kernel: Kernel | None = None
+    desktop: Desktop | None = None
+    time: TimeSync | None = None
+
+
+class DesiredState(Message, frozen=True):
+    """All that one station shall be at one revision.
+
+    Revisions grow with every publication of the lab that changes this station;
+    a station refuses one that is not newer than what it holds.
+    """
+
+    contract: int
+    lab: LabId
+    station: StationId
+    revision: Revision
+    profile: str
+    issued_at: Utc
+    resources: Resources

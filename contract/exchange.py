@@ -1,0 +1,118 @@
+"""The exchange: one request of the controller, both ways in one round.
+
+The controller posts an Ask to `/v1/exchange`; the agent answers with an Answer.
+It is idempotent: the same Ask twice does nothing more than once.
+"""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from contract.desired import Revision
+from contract.identity import LabId, StationId
+from contract.status import StatusReport
+from contract.wire import Message, Utc
+
+EXCHANGE_PATH = "/v1/exchange"
+
+CommandId = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}$")]
+
+
+class Signed(Message, frozen=True):
+    """Bytes that the lab stands for: an Ed25519 signature by the lab's signing key over `payload`.
+
+    The payload stays as bytes until the signature was checked: nothing that
+    may be forged is parsed by a process with rights.
+    """
+
+    payload: bytes
+    signature: Annotated[bytes, msgspec.Meta(min_length=64, max_length=64)]
+
+
+class Command(Message, frozen=True):
+    """Something to be done once on one station, however often it arrives."""
+
+    contract: int
+    id: CommandId
+    lab: LabId
+    station: StationId
+    issued_at: Utc
+    kind: Literal["unpair"]
+
+
+class CommandResult(Message, frozen=True):
+    """What came of a command; the same again whenever the command arrives again."""
+
+    id: CommandId
+    done: bool
+    message: str
+
+
+class Position(Message, frozen=True):
+    """A place in a station's outbox. `epoch` names the journal: a re-imaged PC has another."""
+
+    epoch: str
+    sequence: Annotated[int, msgspec.Meta(ge=0)]
+
+
+class OutboxItem(Message, frozen=True):
+    """One message that must arrive once; `body` is a struct of contract.usage."""
+
+    position: Position
+    body: Any
+
+
+class Ask(Message, frozen=True):
+    """What the controller says and wants to know.
+
+    `hold_s`: how long the agent may wait for news before it answers; 0 is at
+    once. `seen`: the `news` of the last Answer; the agent waits only while its
+    own is equal. `revocations`: the lab's certificate revocation list (DER),
+    sent when the agent's `revocation_number` is behind. `certificate`: the
+    renewed certificate (DER) for the signing request the agent sent.
+    """
+
+    contract: int
+    at: Utc
+    hold_s: Annotated[float, msgspec.Meta(ge=0, le=60)] = 0
+    seen: str = ""
+    desired: Signed | None = None
+    commands: Annotated[tuple[Signed, ...], msgspec.Meta(max_length=16)] = ()
+    ack_through: Position | None = None
+    revocations: bytes | None = None
+    certificate: bytes | None = None
+
+
+class Refusal(Message, frozen=True):
+    """Something in the Ask that the station would not take, and why, in a sentence."""
+
+    what: Literal["desired", "command", "certificate", "revocations"]
+    message: str
+    revision: Revision | None = None
+
+
+class Answer(Message, frozen=True):
+    """What the station is and has to say.
+
+    `news` changes whenever something a technician would want to see at once
+    changed (a revision, a condition, the state), not with every load figure.
+    """
+
+    contract: int
+    station: StationId
+    epoch: str
+    news: str
+    status: StatusReport
+    outbox: tuple[OutboxItem, ...] = ()
+    results: tuple[CommandResult, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+    revocation_number: int = 0
+    certificate_expires: Utc | None = None
+    signing_request: bytes | None = None
+    """DER of a PKCS #10 request, when the station's certificate wants renewing."""
+
+
+class Fault(Message, frozen=True):
+    """The body of every answer that is not 200: one sentence, no traceback."""
+
+    error: str

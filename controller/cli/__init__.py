@@ -1,0 +1,1 @@
+"""labctl, the technicians' command line: one module for each noun."""

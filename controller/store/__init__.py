@@ -1,0 +1,1 @@
+"""What the controller keeps: one SQL for SQLite and PostgreSQL."""

@@ -1,0 +1,1 @@
+"""The profile language, for people who write YAML, and what ships in it."""
