@@ -1,0 +1,396 @@
+"""What goes through labctl's door, as pydantic models: they are the OpenAPI description too.
+
+Ages and durations are seconds, memory and disk figures bytes, instants UTC.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from contract.identity import DEFAULT_PORT
+
+_LABEL = r"^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$"
+
+Label = Annotated[str, StringConstraints(pattern=_LABEL)]
+Presence = Literal["online", "stale", "offline"]
+Role = Literal["operator", "technician"]
+Why = Annotated[str, StringConstraints(max_length=500)]
+WaitSeconds = Annotated[float, Field(ge=0, le=600, allow_inf_nan=False)]
+Host = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9\[][A-Za-z0-9.:\[\]%_-]{0,252}$")]
+
+
+class Model(BaseModel):
+    """Base: immutable, and a misspelt field is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Problem(Model):
+    """The body of every answer that is not 2xx."""
+
+    error: str
+    hint: str = ""
+
+
+class Whoami(Model):
+    """Who the door takes the caller for."""
+
+    uid: int
+    user: str
+    role: Role
+
+
+class Condition(Model):
+    """One thing that holds, or not, about a station (contract.status.Condition)."""
+
+    type: str
+    status: bool
+    reason: str
+    message: str
+    since: datetime
+
+
+class StationStatus(Model):
+    """One line of `labctl status`."""
+
+    id: str
+    presence: Presence
+    state: str = Field(description="Station state as it last said; 'unknown' before the first answer.")
+    profile: str = Field(description="Profile assigned to it; empty where none is.")
+    desired: int = Field(description="Revision it shall have; 0 is none.")
+    applied: int = Field(description="Revision it was last seen to have; 0 is none.")
+    load: float | None = Field(description="Load average over one minute.")
+    memory: float | None = Field(description="Fraction of memory in use, 0 to 1.")
+    last_seen: datetime | None
+    age_s: float | None = Field(description="Seconds since the last answer.")
+    address: str
+    conditions: list[Condition]
+    note: str = Field(
+        description="What stands between controller and station, in a sentence; empty if nothing."
+    )
+
+
+class Status(Model):
+    """The lab on one screen."""
+
+    lab: str
+    name: str
+    at: datetime
+    revision: int
+    stations: list[StationStatus]
+
+
+class DiskUse(Model):
+    """A file system of a station, in bytes."""
+
+    mount: str
+    total: int
+    free: int
+
+
+class HardwareInfo(Model):
+    """What the firmware and the kernel say a station is (contract.status.Hardware)."""
+
+    vendor: str
+    model: str
+    serial: str
+    cpu: str
+    cores: int
+    memory: int
+    os: str
+    kernel: str
+    python: str
+
+
+class InventoryItem(Model):
+    """A station as a thing one owns."""
+
+    id: str
+    hardware: HardwareInfo | None
+    mac: list[str]
+    address: str
+    disks: list[DiskUse]
+    version: str
+    paired_at: datetime
+    last_seen: datetime | None
+    certificate_until: datetime | None
+
+
+class Inventory(Model):
+    """All stations of the lab."""
+
+    stations: list[InventoryItem]
+
+
+class DiscoverIn(Model):
+    """`timeout_s`: wait at most so long for PCs to speak up; `hosts` (name, address, or either with
+    :port) are remembered and asked directly, for networks without multicast."""
+
+    timeout_s: Annotated[float, Field(ge=0, le=30, allow_inf_nan=False)] = 1.0
+    hosts: Annotated[list[Host], Field(max_length=64)] = []
+
+
+class Found(Model):
+    """Somewhere a lab agent may be."""
+
+    id: str = Field(description="What it calls itself; empty for a host that was only named with --add.")
+    address: str
+    port: int = DEFAULT_PORT
+    version: str
+    pairing: Literal["open", "paired", "unknown"]
+    known: bool = Field(description="A station of this lab has this id.")
+    verified: bool = Field(description="It proved by its certificate to be that station at this address.")
+    note: str
+
+
+class Discovered(Model):
+    """What was found, by id."""
+
+    found: list[Found]
+
+
+class PairIn(Model):
+    """`code` is what the PC's screen shows; `address` (host or host:port) skips discovery."""
+
+    code: Annotated[str, StringConstraints(pattern=r"^[0-9]{3}[ -]?[0-9]{3}$")]
+    address: Host | None = None
+
+
+class Paired(Model):
+    """The station is of this lab now. `fingerprint`: SHA-256 of its certificate, hex."""
+
+    id: str
+    address: str
+    fingerprint: str
+
+
+class UnpairIn(Model):
+    """`force`: forget the station even if it cannot be told now."""
+
+    force: bool = False
+
+
+class Unpaired(Model):
+    """`told`: the station itself has forgotten the lab."""
+
+    id: str
+    told: bool
+
+
+class ProfileItem(Model):
+    """A profile the lab can use. `source`: the file it is in."""
+
+    name: str
+    title: str
+    source: str
+    published: int | None = Field(description="Number of its current publication; null before the first.")
+    edited: bool = Field(description="The files say something else than the current publication.")
+    assigned: list[str] = Field(description="Targets it is assigned to: lab, group:NAME, pc:ID.")
+
+
+class Profiles(Model):
+    """All profiles."""
+
+    profiles: list[ProfileItem]
+
+
+class ProfileText(Model):
+    """A profile as written, and with everything it builds on."""
+
+    name: str
+    yaml: str
+    resolved: dict[str, Any]
+
+
+class Change(Model):
+    """One setting that would change, by its path."""
+
+    path: str
+    before: Any
+    after: Any
+
+
+class StationDiff(Model):
+    """What a publication of the files as they are would change on one station."""
+
+    id: str
+    changes: list[Change]
+
+
+class Diff(Model):
+    """Stations with that profile; those without changes have an empty list."""
+
+    stations: list[StationDiff]
+
+
+class Finding(Model):
+    """Something `profile check` has to say about a file. `hint`: what to write instead."""
+
+    file: str
+    line: int | None
+    severity: Literal["error", "warning"]
+    message: str
+    hint: str
+
+
+class Check(Model):
+    """`ok`: no errors (warnings may be there)."""
+
+    ok: bool
+    findings: list[Finding]
+
+
+class PublishIn(Model):
+    """`wait_s`: answer when all PCs that are there have applied it, or after so many seconds."""
+
+    why: Why = ""
+    wait_s: WaitSeconds = 30.0
+
+
+class RollbackIn(Model):
+    """`to`: a publication of that profile; the one before the current where it is missing."""
+
+    to: Annotated[int, Field(ge=1, le=2**53)] | None = None
+    why: Why = ""
+    wait_s: WaitSeconds = 30.0
+
+
+class AssignIn(Model):
+    """`target`: "lab", "group:NAME" or "pc:ID"; `profile` null takes the assignment back."""
+
+    target: Annotated[str, StringConstraints(pattern=r"^(lab|group:[a-z0-9-]{1,32}|pc:[a-z0-9-]{1,32})$")]
+    profile: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")] | None
+    wait_s: WaitSeconds = 30.0
+
+
+class Waiting(Model):
+    """A PC that has not applied it yet."""
+
+    id: str
+    presence: Presence
+    reason: str
+
+
+class Failed(Model):
+    """A PC that answered that it could not."""
+
+    id: str
+    reason: str
+
+
+class Rolled(Model):
+    """What came of a publication, a rollback or an assignment, PC by PC.
+
+    `revision` is the lab's counter afterwards; `publication` the publication that is current now.
+    """
+
+    publication: int
+    revision: int
+    changed: list[str] = Field(description="PCs that get a new revision by it.")
+    unchanged: list[str] = Field(description="PCs it concerns that had it all already.")
+    applied: list[str] = Field(description="Those of `changed` that were seen to have applied it.")
+    waiting: list[Waiting]
+    failed: list[Failed]
+
+
+class Publication(Model):
+    """An entry of a profile's history."""
+
+    number: int
+    profile: str
+    at: datetime
+    who: str
+    why: str
+    current: bool
+    rollback_of: int | None
+
+
+class Publications(Model):
+    """The history of a profile, newest first."""
+
+    publications: list[Publication]
+
+
+class GroupIn(Model):
+    """Who is in the group from now on; an empty list removes the group."""
+
+    stations: Annotated[list[Label], Field(max_length=1000)]
+
+
+class Group(Model):
+    """A group of stations. `profile`: what is assigned to it; empty where nothing is."""
+
+    name: str
+    stations: list[str]
+    profile: str
+
+
+class Groups(Model):
+    """All groups."""
+
+    groups: list[Group]
+
+
+class GroupSet(Model):
+    """The group as it is now, and the PCs that get a new revision by it."""
+
+    name: str
+    stations: list[str]
+    changed: list[str]
+
+
+class Setting(Model):
+    """One setting of a station and where it came from."""
+
+    path: str
+    value: Any
+    layer: str = Field(description="lab, group:NAME, pc:ID, profile:NAME or service:NAME")
+    file: str
+    line: int | None
+
+
+class Explained(Model):
+    """All settings of a station. `revision`: the one that says so."""
+
+    id: str
+    profile: str
+    revision: int
+    settings: list[Setting]
+
+
+class DoctorCheck(Model):
+    """One thing that was looked at. `ok` null: could not be told."""
+
+    name: str
+    ok: bool | None
+    message: str
+    hint: str
+
+
+class Doctor(Model):
+    """The server's own health."""
+
+    checks: list[DoctorCheck]
+
+
+class SpidProvider(Model):
+    """An identity provider of the federation: its SAML entity and the hosts its pages need."""
+
+    entity: Annotated[str, StringConstraints(min_length=1, max_length=300)]
+    hosts: Annotated[list[Host], Field(min_length=1, max_length=32)]
+
+
+class SpidIn(Model):
+    """`force`: take an empty or shrunken list too."""
+
+    providers: Annotated[list[SpidProvider], Field(max_length=200)]
+    force: bool = False
+
+
+class SpidOut(Model):
+    """Hosts that came and went, and the file that was written (empty if nothing changed)."""
+
+    added: list[str]
+    removed: list[str]
+    written: str
