@@ -73,7 +73,9 @@ class PairDone(Message, frozen=True):
     station: StationId
 
 
-def confirmation(key: bytes, side: str, start: PairStart, offer: tuple[str, bytes, bytes], certificate: bytes) -> bytes:
+def confirmation(
+    key: bytes, side: str, start: PairStart, offer: tuple[str, bytes, bytes], certificate: bytes
+) -> bytes:
     """The HMAC-SHA256 with which `side` ("station" or "controller") proves that it holds `key`.
 
     `offer` is (station id, SPAKE2 message of the station, signing request);

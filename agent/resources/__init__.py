@@ -1,1 +1,1 @@
-"""One module for each resource kind: what it wants, observes and plans."""
+"""One module for each resource kind: what it wants, observes and plans. None writes."""

@@ -1,0 +1,68 @@
+"""Make the PC what it shall be: plan, act, look again, until there is nothing to do.
+
+The only room in which a plan is carried out. "In force" is said when a second
+look finds nothing to change, never because a program ended with zero.
+"""
+
+from collections.abc import Iterable
+
+from agent.core.changes import Action, Change, Forget, Kind, Plan, Remember
+from agent.core.reconcile import whole_plan
+from agent.ports import ActionFailed, Host, Memory
+from contract.desired import Resources
+from contract.wire import Message
+
+ROUNDS = 3
+"""Looks before we say that something undoes our work as fast as we do it."""
+
+
+class Outcome(Message, frozen=True):
+    """What came of it: the changes that were carried out, and what stands in the way if anything does."""
+
+    done: Plan
+    failed: Change | None = None
+    reason: str = ""
+
+    @property
+    def converged(self) -> bool:
+        """Whether a look at the host found it as wanted."""
+        return self.failed is None
+
+
+def converge(kinds: Iterable[Kind], wanted: Resources, host: Host, memory: Memory) -> Outcome:
+    """Bring `host` to `wanted`.
+
+    Stops at the first action that fails: as what tightens comes first, the PC
+    is then at least as locked as before. Raises what `memory` raises: without
+    a journal nothing is changed.
+    """
+    kinds = tuple(kinds)
+    done: list[Change] = []
+    for _ in range(ROUNDS):
+        plan = whole_plan(kinds, wanted, memory.owned(), host)
+        if not plan:
+            return Outcome(done=tuple(done))
+        for change in plan:
+            try:
+                for action in change.actions:
+                    act(action, host, memory)
+            except ActionFailed as error:
+                return Outcome(done=tuple(done), failed=change, reason=str(error))
+            done.append(change)
+    left = whole_plan(kinds, wanted, memory.owned(), host)
+    if not left:
+        return Outcome(done=tuple(done))
+    return Outcome(
+        done=tuple(done), failed=left[0], reason=f"{left[0].subject} does not stay as set: {left[0].why}"
+    )
+
+
+def act(action: Action, host: Host, memory: Memory) -> None:
+    """Carry out one action. Raises ActionFailed."""
+    match action:
+        case Remember():
+            memory.remember(action)
+        case Forget():
+            memory.forget(action)
+        case _:
+            host.do(action)

@@ -1,0 +1,132 @@
+"""What a plan is made of: changes, each with its actions as data.
+
+An action says everything about one effect, so a dry run prints exactly what
+would be done and a test compares plans as values.
+"""
+
+from enum import IntEnum
+from typing import Protocol
+
+import msgspec
+
+from contract.desired import Resources
+from contract.wire import Message
+
+
+class FileState(Message, frozen=True):
+    """A path as it was found. `ours` is false for a link, a device, or a file of another owner."""
+
+    content: bytes
+    mode: int
+    ours: bool = True
+
+
+class WriteFile(Message, frozen=True, tag="write"):
+    """Put `content` at `path` by rename, so that a reader sees the old file or the new."""
+
+    path: str
+    content: bytes
+    mode: int = 0o644
+
+
+class RemoveFile(Message, frozen=True, tag="remove"):
+    """Remove the file or link at `path`."""
+
+    path: str
+
+
+class MakeDirectory(Message, frozen=True, tag="mkdir"):
+    """Make one directory, its parent being there."""
+
+    path: str
+    mode: int = 0o755
+
+
+class RemoveDirectory(Message, frozen=True, tag="rmdir"):
+    """Remove a directory that we made, if nobody else keeps anything in it."""
+
+    path: str
+
+
+class SetKernel(Message, frozen=True, tag="sysctl"):
+    """Set a kernel parameter in the running kernel."""
+
+    key: str
+    value: str
+
+
+class Run(Message, frozen=True, tag="run"):
+    """Run a program; anything but exit code 0 is a failure."""
+
+    argv: tuple[str, ...]
+    timeout_s: float = 30
+
+
+class Remember(Message, frozen=True, tag="remember"):
+    """Journal what was there before us, or what we know we have done; the first entry stays."""
+
+    kind: str
+    key: str
+    value: bytes
+
+
+class Forget(Message, frozen=True, tag="forget"):
+    """Drop an entry of the journal: we no longer own what it names."""
+
+    kind: str
+    key: str
+
+
+Action = WriteFile | RemoveFile | MakeDirectory | RemoveDirectory | SetKernel | Run | Remember | Forget
+
+
+class Effect(IntEnum):
+    """What a change does to the lock-down, in the order in which changes are applied."""
+
+    TIGHTEN = 0
+    NEUTRAL = 1
+    LOOSEN = 2
+
+
+class Change(Message, frozen=True):
+    """One difference and how it goes away. `why` is a sentence for the technician."""
+
+    kind: str
+    subject: str
+    effect: Effect
+    why: str
+    actions: tuple[Action, ...]
+
+
+Owned = dict[str, bytes]
+"""What the journal remembers of one kind: key to the encoded value (see Remember)."""
+
+Plan = tuple[Change, ...]
+
+
+class Reader(Protocol):
+    """What deciding may ask of a host."""
+
+    def file(self, path: str) -> FileState | None:
+        """The file at `path`; None where there is nothing."""
+
+    def names(self, path: str) -> tuple[str, ...] | None:
+        """Names in the directory at `path`, sorted; None where there is no directory."""
+
+    def kernel(self, key: str) -> str | None:
+        """A kernel parameter's value in force, blanks folded; None where the kernel has no such key."""
+
+
+class Kind(Protocol):
+    """A resource kind: a module with these functions (agent/resources)."""
+
+    NAME: str
+
+    def observe(self, wanted: Resources, owned: Owned, reader: Reader) -> msgspec.Struct:
+        """Everything that the plan needs to know about the host, as data."""
+
+    def plan(self, wanted: Resources, observed: msgspec.Struct, owned: Owned) -> Plan:
+        """The changes from observed to wanted; empty where they agree."""
+
+    def watched(self, wanted: Resources) -> tuple[str, ...]:
+        """Paths whose change is worth a look at once."""

@@ -1,0 +1,148 @@
+"""Planning for files with exact contents, shared by the kinds that are made of them.
+
+Before the first write the journal remembers what was there, so that leaving
+management puts it back and touches nothing else. A file of our name with our
+content is ours even where the journal has lost its memory.
+"""
+
+from collections.abc import Iterable
+from posixpath import dirname
+
+from agent.core.changes import (
+    Action,
+    Change,
+    Effect,
+    FileState,
+    Forget,
+    MakeDirectory,
+    Owned,
+    Plan,
+    Reader,
+    Remember,
+    RemoveDirectory,
+    RemoveFile,
+    WriteFile,
+)
+from contract.wire import Message, decode, encode
+
+_DIRECTORY = "directory:"
+
+
+class Found(Message, frozen=True):
+    """Files and the directories above them as found."""
+
+    files: dict[str, FileState | None]
+    directories: dict[str, bool]
+
+
+class Original(Message, frozen=True):
+    """What stood at a path before us; nothing if `state` is None."""
+
+    state: FileState | None = None
+
+
+class FileWish(Message, frozen=True):
+    """A file as it shall be."""
+
+    path: str
+    content: bytes
+    mode: int = 0o644
+
+
+def observe_files(paths: Iterable[str], owned: Owned, reader: Reader) -> Found:
+    """The files at `paths` and at every path we own, and the directories above them."""
+    wanted = set(paths) | {key for key in owned if key.startswith("/")}
+    above = {parent for path in wanted for parent in _parents(path)}
+    above |= {key.removeprefix(_DIRECTORY) for key in owned if key.startswith(_DIRECTORY)}
+    return Found(
+        files={path: reader.file(path) for path in sorted(wanted)},
+        directories={path: reader.names(path) is not None for path in sorted(above)},
+    )
+
+
+class FilePlanner:
+    """Plans for the files of one kind, from what was found and what the journal remembers."""
+
+    def __init__(self, kind: str, found: Found, owned: Owned) -> None:
+        self._kind = kind
+        self._found = found
+        self._owned = owned
+
+    def is_right(self, wish: FileWish) -> bool:
+        """Whether the file is there as wished: content, mode and owner."""
+        state = self._found.files.get(wish.path)
+        return state is not None and state.ours and state.content == wish.content and state.mode == wish.mode
+
+    def put(self, wish: FileWish, effect: Effect) -> Plan:
+        """The change that makes a file as wished; none if it is."""
+        state = self._found.files.get(wish.path)
+        if self.is_right(wish):
+            if wish.path in self._owned:
+                return ()
+            adopted = Remember(kind=self._kind, key=wish.path, value=encode(Original()))
+            return (self._change(wish.path, Effect.NEUTRAL, "it is ours, and the journal forgot", adopted),)
+        actions: list[Action] = []
+        for directory in _parents(wish.path):
+            if not self._found.directories.get(directory, False):
+                actions.append(Remember(kind=self._kind, key=_DIRECTORY + directory, value=b""))
+                actions.append(MakeDirectory(path=directory))
+        actions += self.remember(wish.path, state)
+        actions.append(WriteFile(path=wish.path, content=wish.content, mode=wish.mode))
+        return (self._change(wish.path, effect, _difference(state, wish), *actions),)
+
+    def remember(self, path: str, state: FileState | None) -> tuple[Remember, ...]:
+        """The entry that lets `path` be put back later; none where there is one."""
+        if path in self._owned:
+            return ()
+        return (Remember(kind=self._kind, key=path, value=encode(Original(state=state))),)
+
+    def release(self, path: str, effect: Effect, why: str) -> Plan:
+        """The change that puts back what stood at `path` before us; none if we do not own it."""
+        if path not in self._owned:
+            return ()
+        original = decode(Original, self._owned[path]).state
+        state = self._found.files.get(path)
+        actions: list[Action] = []
+        if original is not None and state != original:
+            actions.append(WriteFile(path=path, content=original.content, mode=original.mode))
+        if original is None and state is not None:
+            actions.append(RemoveFile(path=path))
+        return (self._change(path, effect, why, *actions, Forget(kind=self._kind, key=path)),)
+
+    def tidy(self, wanted: Iterable[str]) -> Plan:
+        """The last changes of a kind: directories we made and that none of the `wanted` files needs."""
+        needed = {parent for path in wanted for parent in _parents(path)}
+        ours = (key.removeprefix(_DIRECTORY) for key in self._owned if key.startswith(_DIRECTORY))
+        spare = sorted((path for path in ours if path not in needed), key=len, reverse=True)
+        return tuple(
+            self._change(
+                path,
+                Effect.LOOSEN,
+                "nothing of ours is left in this directory of ours",
+                RemoveDirectory(path=path),
+                Forget(kind=self._kind, key=_DIRECTORY + path),
+            )
+            for path in spare
+        )
+
+    def _change(self, subject: str, effect: Effect, why: str, *actions: Action) -> Change:
+        return Change(kind=self._kind, subject=subject, effect=effect, why=why, actions=actions)
+
+
+def _difference(state: FileState | None, wish: FileWish) -> str:
+    """Why a file has to be written, in a sentence."""
+    if state is None:
+        return "the file is missing"
+    if not state.ours:
+        return "it is not a regular file of root's"
+    if state.content != wish.content:
+        return "the content differs"
+    return f"the mode is {state.mode:o}, not {wish.mode:o}"
+
+
+def _parents(path: str) -> tuple[str, ...]:
+    """Directories above `path`, outermost first, without the root."""
+    found: list[str] = []
+    while (path := dirname(path)) not in ("/", ""):
+        found.append(path)
+    return tuple(reversed(found))

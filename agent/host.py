@@ -1,0 +1,252 @@
+"""The PC itself: the one room that reads and changes it, and that runs programs.
+
+With a prefix the same files are kept below it, kernel parameters are files
+there, and no program is run: there is no PC under a prefix that could obey.
+"""
+
+import errno
+import hashlib
+import os
+import stat
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from agent.core.changes import (
+    FileState,
+    MakeDirectory,
+    RemoveDirectory,
+    RemoveFile,
+    Run,
+    SetKernel,
+    WriteFile,
+)
+from agent.ports import ActionFailed, HostAction
+
+STAGING = "/etc/lab-agent/staging"
+"""Where files are written before they are renamed into place: not beside their
+place, because Chromium reads every file in its policy directory."""
+
+MAX_FILE = 4 << 20
+"""Longest file that is read whole (4 MiB); a longer one is not ours anyway."""
+
+_ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
+
+
+class Host:
+    """A PC (`root` is `/`) or a prefix that stands for one."""
+
+    def __init__(self, root: Path = Path("/"), log: Callable[[str], None] = lambda _line: None) -> None:
+        self._root = root
+        self._log = log
+        self._real = root == Path("/")
+        self._uid = os.geteuid()
+
+    def file(self, path: str) -> FileState | None:
+        """See Reader. Links are not followed; what is not a regular file of ours has no content."""
+        try:
+            handle = os.open(self._at(path), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            if error.errno == errno.ENOTDIR:
+                return None
+            return FileState(content=b"", mode=0, ours=False)
+        with os.fdopen(handle, "rb") as stream:
+            about = os.fstat(handle)
+            regular = stat.S_ISREG(about.st_mode) and about.st_size <= MAX_FILE
+            content = stream.read(MAX_FILE) if regular else b""
+        return FileState(
+            content=content, mode=stat.S_IMODE(about.st_mode), ours=regular and about.st_uid == self._uid
+        )
+
+    def names(self, path: str) -> tuple[str, ...] | None:
+        """See Reader."""
+        try:
+            return tuple(sorted(os.listdir(self._at(path))))  # noqa: PTH208  # names alone, thrice as fast
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def kernel(self, key: str) -> str | None:
+        """See Reader."""
+        try:
+            text = self._parameter(key).read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return None
+        return " ".join(text.split())
+
+    def do(self, action: HostAction) -> None:
+        """See HostWriter."""
+        try:
+            match action:
+                case WriteFile():
+                    self._write(action)
+                case RemoveFile(path):
+                    self._at(path).unlink(missing_ok=True)
+                    _sync_directory(self._at(path).parent)
+                case MakeDirectory(path, mode):
+                    self._at(path).mkdir(mode, exist_ok=True)
+                case RemoveDirectory(path):
+                    self._remove_directory(self._at(path))
+                case SetKernel(key, value):
+                    self._set_kernel(key, value)
+                case Run():
+                    self._run(action)
+        except OSError as error:
+            what = error.strerror or error.__class__.__name__
+            raise ActionFailed(f"{_describe(action)}: {what}") from error
+
+    def run(
+        self,
+        argv: tuple[str, ...],
+        *,
+        timeout_s: float,
+        user: str | None = None,
+        stdin: bytes = b"",
+        pass_fds: tuple[int, ...] = (),
+    ) -> "subprocess.CompletedProcess[bytes]":
+        """Run a program to its end, as `user` where we may choose.
+
+        Raises ActionFailed when it is not there or takes too long.
+        """
+        account = _account(user)
+        try:
+            return subprocess.run(
+                argv,
+                input=stdin,
+                capture_output=True,
+                timeout=timeout_s,
+                check=False,
+                env=_ENVIRONMENT,
+                cwd="/",
+                pass_fds=pass_fds,
+                user=account.user,
+                group=account.group,
+                extra_groups=account.extra_groups,
+            )
+        except subprocess.TimeoutExpired:
+            raise ActionFailed(f"{argv[0]} did not end within {timeout_s:.0f} s") from None
+        except OSError as error:
+            raise ActionFailed(f"{argv[0]} cannot be run: {error.strerror}") from None
+
+    def start(self, argv: tuple[str, ...], *, user: str | None = None) -> "subprocess.Popen[bytes]":
+        """Start a helper that is talked to over its standard input and output."""
+        account = _account(user)
+        try:
+            return subprocess.Popen(
+                argv,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env=_ENVIRONMENT,
+                cwd="/",
+                user=account.user,
+                group=account.group,
+                extra_groups=account.extra_groups,
+            )
+        except OSError as error:
+            raise ActionFailed(f"{argv[0]} cannot be run: {error.strerror}") from None
+
+    def _at(self, path: str) -> Path:
+        return self._root / path.lstrip("/")
+
+    def _parameter(self, key: str) -> Path:
+        return self._at("/proc/sys/" + (key if "/" in key else key.replace(".", "/")))
+
+    def _write(self, action: WriteFile) -> None:
+        staging = self._at(STAGING)
+        staging.mkdir(0o700, parents=True, exist_ok=True)
+        target = self._at(action.path)
+        fresh = staging / hashlib.sha256(action.path.encode()).hexdigest()[:16]
+        try:
+            _write_synced(fresh, action.content, action.mode)
+            fresh.replace(target)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            # Another file system: the neighbour's name is the price of a rename.
+            beside = target.with_name(f".{target.name}.lab-new")
+            _write_synced(beside, action.content, action.mode)
+            beside.replace(target)
+            fresh.unlink(missing_ok=True)
+        _sync_directory(target.parent)
+
+    def _remove_directory(self, path: Path) -> None:
+        try:
+            path.rmdir()
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            if error.errno != errno.ENOTEMPTY:
+                raise
+            self._log(f"{path} is left: somebody else keeps files in it")
+
+    def _set_kernel(self, key: str, value: str) -> None:
+        parameter = self._parameter(key)
+        if not self._real:
+            parameter.parent.mkdir(parents=True, exist_ok=True)
+            parameter.write_text(value + "\n", encoding="utf-8")
+            return
+        # Never create: a wrong key is a sentence, not a file.
+        handle = os.open(parameter, os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(value + "\n")
+
+    def _run(self, action: Run) -> None:
+        if not self._real:
+            self._log(f"under a prefix nothing is run: {' '.join(action.argv)}")
+            return
+        done = self.run(action.argv, timeout_s=action.timeout_s)
+        if done.returncode != 0:
+            said = done.stderr.decode(errors="replace").strip().splitlines()
+            raise ActionFailed(f"{' '.join(action.argv)} ended with {done.returncode}: {''.join(said[-1:])}")
+
+
+class _Account(NamedTuple):
+    user: str | None = None
+    group: str | None = None
+    extra_groups: tuple[str, ...] | None = None
+
+
+def _account(user: str | None) -> _Account:
+    """Popen's words for "as this user, with no other group"; as ourselves where we are not root."""
+    if user is None or os.geteuid() != 0:
+        return _Account()
+    return _Account(user=user, group="nogroup" if user == "nobody" else user, extra_groups=())
+
+
+def _write_synced(path: Path, content: bytes, mode: int) -> None:
+    """A new file with exactly this mode whatever the umask; an old one of that name goes first."""
+    path.unlink(missing_ok=True)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(handle, "wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fchmod(handle, mode)
+        os.fsync(handle)
+
+
+def _sync_directory(path: Path) -> None:
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _describe(action: HostAction) -> str:
+    match action:
+        case WriteFile(path):
+            return f"cannot write {path}"
+        case RemoveFile(path) | RemoveDirectory(path):
+            return f"cannot remove {path}"
+        case MakeDirectory(path):
+            return f"cannot make the directory {path}"
+        case SetKernel(key, value):
+            return f"cannot set {key} to {value}"
+        case Run(argv):
+            return f"cannot run {' '.join(argv)}"

@@ -1,0 +1,195 @@
+"""The enforcer's journal: what the lab wants, what is in force, what was there before us.
+
+SQLite in WAL mode with full synchronisation: when a method returns, its entry
+survives a power cut. The journal also knows the latest time it was written, and
+no clock of the agent goes back behind that.
+"""
+
+import secrets
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from agent.core.changes import Forget, Owned, Remember
+from contract.exchange import CommandResult, Signed
+from contract.wire import ContractError, decode, encode
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS desired (
+    revision INTEGER PRIMARY KEY, payload BLOB NOT NULL, signature BLOB NOT NULL, accepted_at TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS owned (
+    kind TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (kind, key)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS commands (
+    id TEXT PRIMARY KEY, result BLOB NOT NULL, done_at TEXT NOT NULL) WITHOUT ROWID;
+"""
+
+COMMANDS_KEPT = 1000
+"""Results of commands that are kept to answer a repeat; the lab repeats for days at most."""
+
+
+class JournalError(Exception):
+    """The journal cannot be read or written; the text says why. Nothing was changed."""
+
+
+class Journal:
+    """One station's journal in the file `path`; made if it is not there.
+
+    Raises JournalError from every method when the disk is full or broken.
+    """
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(0o700, parents=True, exist_ok=True)
+        self.set_aside: Path | None = None
+        """Where a journal that could not be read was moved to; None as a rule."""
+        try:
+            self._open(path)
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError):
+                raise JournalError(f"the journal cannot be opened: {error}") from None
+            self.set_aside = path.with_name(f"{path.name}.broken-{secrets.token_hex(4)}")
+            for suffix in ("-wal", "-shm"):
+                path.with_name(path.name + suffix).unlink(missing_ok=True)
+            path.rename(self.set_aside)
+            self._open(path)
+
+    def _open(self, path: Path) -> None:
+        self._db = sqlite3.connect(path, isolation_level=None, timeout=5)
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "cache_size=-256", "wal_autocheckpoint=200"):
+            self._db.execute(f"PRAGMA {pragma}")
+        self._db.executescript(_SCHEMA)
+        self._owned: dict[str, Owned] = {}
+        for kind, key, value in self._db.execute("SELECT kind, key, value FROM owned"):
+            self._owned.setdefault(kind, {})[key] = value
+        self._facts: dict[str, str] = dict(self._db.execute("SELECT name, value FROM facts"))
+        if "epoch" not in self._facts:
+            with self._writing(datetime.fromtimestamp(0, UTC)):
+                self._set("epoch", secrets.token_hex(8))
+
+    @property
+    def epoch(self) -> str:
+        """Names this journal: a re-imaged PC has another."""
+        return self._facts["epoch"]
+
+    @property
+    def last_entry(self) -> datetime:
+        """When the journal was last written, by the agent's own clock."""
+        return datetime.fromisoformat(self._facts.get("touched", "1970-01-01T00:00:00+00:00"))
+
+    @property
+    def applied(self) -> int:
+        """The revision that was observed to be in force; 0 is none."""
+        return int(self._facts.get("applied", "0"))
+
+    @property
+    def unpairing(self) -> bool:
+        """Whether an unpairing has been decided and its effects may not all have happened."""
+        return "unpairing" in self._facts
+
+    def target(self) -> tuple[int, Signed] | None:
+        """The newest accepted revision and its document; None before the first."""
+        try:
+            row = self._db.execute(
+                "SELECT revision, payload, signature FROM desired ORDER BY revision DESC LIMIT 1"
+            ).fetchone()
+        except sqlite3.Error as error:
+            raise JournalError(f"the journal cannot be read: {error}") from None
+        return None if row is None else (row[0], Signed(payload=row[1], signature=row[2]))
+
+    def accept(self, revision: int, signed: Signed, now: datetime) -> None:
+        """A newer revision is wanted from now on; the one in force is kept beside it."""
+        with self._writing(now):
+            self._db.execute("DELETE FROM desired WHERE revision <> ?", (self.applied,))
+            self._db.execute(
+                "INSERT OR REPLACE INTO desired VALUES (?, ?, ?, ?)",
+                (revision, signed.payload, signed.signature, now.isoformat()),
+            )
+
+    def set_applied(self, revision: int, now: datetime) -> None:
+        """`revision` was observed to be in force."""
+        if revision == self.applied:
+            return
+        with self._writing(now):
+            self._set("applied", str(revision))
+
+    def owned(self) -> dict[str, Owned]:
+        """See Memory."""
+        return {kind: dict(entries) for kind, entries in self._owned.items()}
+
+    def remember(self, entry: Remember) -> None:
+        """See Memory."""
+        if entry.key in self._owned.get(entry.kind, {}):
+            return
+        with self._writing(None):
+            self._db.execute("INSERT INTO owned VALUES (?, ?, ?)", (entry.kind, entry.key, entry.value))
+        self._owned.setdefault(entry.kind, {})[entry.key] = entry.value
+
+    def forget(self, entry: Forget) -> None:
+        """See Memory."""
+        if entry.key not in self._owned.get(entry.kind, {}):
+            return
+        with self._writing(None):
+            self._db.execute("DELETE FROM owned WHERE kind = ? AND key = ?", (entry.kind, entry.key))
+        del self._owned[entry.kind][entry.key]
+
+    def result_of(self, command: str) -> CommandResult | None:
+        """What came of a command that was done before."""
+        row = self._db.execute("SELECT result FROM commands WHERE id = ?", (command,)).fetchone()
+        try:
+            return None if row is None else decode(CommandResult, row[0])
+        except ContractError as error:
+            raise JournalError(f"the journal holds a result that cannot be read: {error}") from None
+
+    def begin_unpairing(self, result: CommandResult | None, now: datetime) -> None:
+        """In one step: the lab wants nothing any more, and the unpairing has to be finished."""
+        with self._writing(now):
+            self._db.execute("DELETE FROM desired")
+            self._set("applied", "0")
+            self._set("unpairing", now.isoformat())
+            if result is not None:
+                self._record(result, now)
+
+    def end_unpairing(self, now: datetime) -> None:
+        """Every effect of the unpairing has happened."""
+        with self._writing(now):
+            self._db.execute("DELETE FROM facts WHERE name = 'unpairing'")
+        self._facts.pop("unpairing", None)
+
+    def touch(self, now: datetime) -> None:
+        """Note the time, so that a dead clock starts from here and not from 1970."""
+        with self._writing(now):
+            pass
+
+    def close(self) -> None:
+        """Close the file; a journal that is not closed is as good after a crash."""
+        self._db.close()
+
+    def _record(self, result: CommandResult, now: datetime) -> None:
+        self._db.execute(
+            "INSERT OR REPLACE INTO commands VALUES (?, ?, ?)", (result.id, encode(result), now.isoformat())
+        )
+        self._db.execute(
+            "DELETE FROM commands WHERE id NOT IN (SELECT id FROM commands ORDER BY done_at DESC LIMIT ?)",
+            (COMMANDS_KEPT,),
+        )
+
+    def _set(self, name: str, value: str) -> None:
+        self._db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
+        self._facts[name] = value
+
+    @contextmanager
+    def _writing(self, now: datetime | None) -> Iterator[None]:
+        before = dict(self._facts)
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            if now is not None and now > self.last_entry:
+                self._set("touched", now.isoformat())
+            yield
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._facts = before
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise JournalError(f"the journal cannot be written: {error}") from None
