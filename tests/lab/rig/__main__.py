@@ -12,8 +12,9 @@ from tests.lab.rig import base
 from tests.lab.rig.host import RigError, program, say
 from tests.lab.rig.lab import DEFAULT_DIRECTORY, DEFAULT_NET, DEFAULT_PREFIX, PCS, Lab
 
-_EPILOG = """A machine is `server` or `pc-01` .. `pc-99`. A lab remembers its names in its directory, so only `up`
-needs --prefix and --net. Everything lives in namespaces of its own; the host's network and systemd stay untouched."""
+_EPILOG = """A machine is `server` or `pc-01` .. `pc-99`. A lab remembers its names in its directory, so
+only `up` needs --prefix and --net. Everything lives in namespaces of its own; the host's network and
+systemd stay untouched."""
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -43,7 +44,10 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--keep-disks", action="store_true", help="the machines' disks stay too")
     commands.add_parser("clean", help="remove the lab and the base trees")
     commands.add_parser("status", help="which machines there are")
-    for name, text in (("exec", "run a command inside a machine"), ("net", "run a host program in its network")):
+    for name, text in (
+        ("exec", "run a command inside a machine"),
+        ("net", "run a host program in its network"),
+    ):
         add = commands.add_parser(name, help=text)
         if name == "exec":
             add.add_argument("--user", help="as this user instead of root")
@@ -76,7 +80,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _lab(args: argparse.Namespace) -> Lab:
     if args.prefix or args.net:
-        return Lab(args.prefix or DEFAULT_PREFIX, args.net or DEFAULT_NET, args.dir.absolute(), bases=args.bases)
+        return Lab(
+            args.prefix or DEFAULT_PREFIX, args.net or DEFAULT_NET, args.dir.absolute(), bases=args.bases
+        )
     return Lab.at(args.dir.absolute(), bases=args.bases)
 
 

@@ -1,8 +1,9 @@
-"""The base trees: one installed Debian per release, shared read-only by every lab and every PC on this machine.
+"""The base trees: one installed Debian per release, shared read-only by all PCs of all labs here.
 
-A tree lives in <bases>/<release>/<key>/tree; the key is a hash of what went into it, so a changed package list
-makes a new tree beside the old one, which goes when no lab uses it any more. Beside it `server/` is a thin layer
-with what only the lab's server carries (an NTP server), stacked on the tree for that machine alone.
+A tree lives in <bases>/<release>/<key>/tree; the key is a hash of what went into it, so a changed package
+list makes a new tree beside the old one, which goes when no lab uses it any more. Beside it `server/` is a
+thin layer with what only the lab's server carries (an NTP server), stacked on the tree for that machine
+alone.
 """
 
 from __future__ import annotations
@@ -19,26 +20,37 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.lab.rig.host import RigError, apt_get, ensure_host_tools, lock, program, require_root, run_host, say
+from tests.lab.rig.host import (
+    RigError,
+    apt_get,
+    ensure_host_tools,
+    lock,
+    program,
+    require_root,
+    run_host,
+    say,
+)
 from tests.lab.rig.sources import host_codename, host_sources, lines_for
 
 DEFAULT_BASES = Path("/var/lib/publiclab-base")
 RELEASES = ("bookworm", "trixie")
 
-PACKAGES = """
-    systemd systemd-sysv systemd-timesyncd dbus dbus-user-session libpam-systemd libnss-mdns udev
-    openssh-server python3 python3-venv iproute2 iputils-ping nftables procps ca-certificates openssl
-    avahi-daemon avahi-utils sudo curl less kmod
-    chromium xvfb openbox xdotool x11-utils x11-xserver-utils maim libnss3-tools
-    python3-gi gir1.2-gtk-3.0 fonts-dejavu-core fonts-noto-core
-""".split()
-# chrony and systemd-timesyncd exclude each other in one dpkg database, so the server's is unpacked in its layer
+PACKAGES = [
+    *("systemd", "systemd-sysv", "systemd-timesyncd", "dbus", "dbus-user-session", "libpam-systemd", "udev"),
+    *("openssh-server", "avahi-daemon", "avahi-utils", "libnss-mdns", "sudo", "ca-certificates", "openssl"),
+    *("python3", "python3-venv", "python3-gi", "gir1.2-gtk-3.0"),
+    *("iproute2", "iputils-ping", "nftables", "procps", "kmod", "curl", "less"),
+    *("chromium", "xvfb", "openbox", "xdotool", "x11-utils", "x11-xserver-utils", "libnss3-tools"),
+    "maim",  # writes a window or the screen to standard output as PNG; the smallest that does
+    *("fonts-dejavu-core", "fonts-noto-core"),
+]
+# chrony and systemd-timesyncd exclude each other in one dpkg database: this is unpacked in a layer apart
 SERVER_PACKAGES = ("chrony",)
 
 KIOSK_UID = 1500
 _RECIPE = 3  # raise it when the code below makes another tree from the same lists
 
-# Documentation and translations other than the lab's two languages: a third of the tree, read by nobody here.
+# Documentation, and translations other than the lab's two languages: nobody reads them here.
 _DPKG_EXCLUDES = [
     "path-exclude=/usr/share/man/*",
     "path-exclude=/usr/share/info/*",
@@ -52,15 +64,16 @@ _DPKG_EXCLUDES = [
 _HOST_KEY = "/etc/ssh/ssh_host_ed25519_key"
 
 TREE_FILES: dict[str, str] = {
-    # one key is made in milliseconds; and an empty file, left by a power cut, must not keep sshd down for ever
+    # one key is made in milliseconds; an empty one, left by a power cut, must not keep sshd down for ever
     "/etc/ssh/sshd_config.d/lab.conf": f"HostKey {_HOST_KEY}\n",
     "/etc/systemd/system/ssh.service.d/hostkey.conf": f"""[Service]
 ExecStartPre=
-ExecStartPre=/bin/sh -c '[ -s {_HOST_KEY} ] || {{ rm -f {_HOST_KEY}*; ssh-keygen -qt ed25519 -N "" -f {_HOST_KEY}; }}'
+ExecStartPre=/bin/sh -c 'test -s {_HOST_KEY} || rm -f {_HOST_KEY} {_HOST_KEY}.pub'
+ExecStartPre=/bin/sh -c 'test -s {_HOST_KEY} || ssh-keygen -q -t ed25519 -N "" -f {_HOST_KEY}'
 ExecStartPre=/usr/sbin/sshd -t
 """,
-    # The machines share the host's clock and hold no capability to set it. timesyncd therefore starts, asks its
-    # server and reports the answer, and its attempt to adjust the clock is refused.
+    # The machines share the host's clock and hold no capability to set it. timesyncd therefore starts, asks
+    # its server and reports the answer, and its attempt to adjust the clock is refused.
     "/etc/systemd/system/systemd-timesyncd.service.d/lab.conf": """[Unit]
 ConditionVirtualization=
 [Service]
@@ -127,7 +140,9 @@ def find(release: str, bases: Path = DEFAULT_BASES) -> Base:
         raise RigError(f"no such release: {release} (there are: {', '.join(RELEASES)})")
     base = Base(release, bases / release / key_of(release))
     if not base.in_use.exists():
-        raise RigError(f"the {release} base tree is not built: run `python3 -m tests.lab.rig build {release}`")
+        raise RigError(
+            f"the {release} base tree is not built: run `python3 -m tests.lab.rig build {release}`"
+        )
     return base
 
 
@@ -161,9 +176,11 @@ def _build(base: Base, bases: Path) -> None:
     new.mkdir(parents=True)
     tree, server, debs = new / "tree", new / "server", new / "debs"
     debs.mkdir()
+    # what apt would install is fetched only: installing would take timesyncd out
     fetch_server_packages = (
         f"export APT_CONFIG=$MMDEBSTRAP_APT_CONFIG; cd {shlex.quote(str(debs))}; "
-        f"apt-get -qq download $(apt-get -s install {' '.join(SERVER_PACKAGES)} | sed -n 's/^Inst \\([^ ]*\\).*/\\1/p')"
+        f"wanted=$(apt-get -s install {' '.join(SERVER_PACKAGES)} | sed -n 's/^Inst \\([^ ]*\\).*/\\1/p'); "
+        "apt-get -qq download $wanted"
     )
     run_host(
         [
@@ -258,7 +275,8 @@ def ssh_key(bases: Path = DEFAULT_BASES) -> Path:
 def nspawn(bases: Path = DEFAULT_BASES) -> tuple[Path, dict[str, str]]:
     """systemd-nspawn and the environment it needs: the host's own, or one unpacked under <bases>/tools.
 
-    It is unpacked rather than installed because installing systemd-container may upgrade the host's systemd.
+    It is unpacked rather than installed because installing systemd-container may upgrade the host's
+    systemd.
     """
     installed = shutil.which("systemd-nspawn")
     if installed:

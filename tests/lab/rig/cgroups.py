@@ -1,7 +1,7 @@
 """Control groups: each lab owns one subtree, <prefix>-lab, with a group per machine.
 
-The kernel's bookkeeping is the rig's too: whether a machine runs, who its PID 1 is and what is left of it are read
-from these groups, so there are no pid files to go stale. A machine's group holds
+The kernel's bookkeeping is the rig's too: whether a machine runs, who its PID 1 is and what is left of it
+are read from these groups, so there are no pid files to go stale. A machine's group holds
   launcher/        the supervising shell      supervisor/  systemd-nspawn
   payload/         the machine's own systemd and all below it
   payload/rig-*/   commands the rig runs inside
@@ -21,7 +21,7 @@ from tests.lab.rig.host import RigError, wait_until
 
 @cache
 def unified() -> Path:
-    """Where the v2 hierarchy is mounted. Raises RigError on a host without one or with a kernel before 5.14."""
+    """Where the v2 hierarchy is mounted. RigError on a host without one or with a kernel before 5.14."""
     for line in Path("/proc/self/mounts").read_text().splitlines():
         _, where, kind, *_ = line.split()
         if kind == "cgroup2":
@@ -38,7 +38,7 @@ def _kernel() -> tuple[int, int]:
 
 @cache
 def legacy() -> dict[str, Path]:
-    """The v1 hierarchies a machine needs a group of its own in, by name: systemd's always, memory for a limit."""
+    """The v1 hierarchies a machine has a group in, by name: systemd's own, and memory for a limit."""
     found: dict[str, Path] = {}
     for line in Path("/proc/self/mounts").read_text().splitlines():
         _, where, kind, options, *_ = line.split()

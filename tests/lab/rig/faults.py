@@ -1,7 +1,7 @@
-"""Faults of the network: cables out, silence, loss, delay. One nftables table in the lan namespace holds them.
+"""Faults of the network: cables out, silence, loss, delay. They live in the lan namespace.
 
-What is wrong with whom is kept in <lab>/faults.json, so that the command line and a test see the same; every change
-writes the whole table anew, in one transaction.
+What is wrong with whom is kept in <lab>/faults.json, so that the command line and a test see the same;
+every change writes the whole table anew, in one transaction.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def _relayed(port: str) -> str:
 
 
 class Faults:
-    """The faults of one lab. Cards are named so that one of several cables can fail; by default all of a machine."""
+    """The faults of one lab. Each is given the cards it strikes, as one of several cables may fail."""
 
     def __init__(self, site: Site) -> None:
         self._site = site

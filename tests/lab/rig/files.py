@@ -23,7 +23,7 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A symbolic link; `target` is what the link says, e.g. /etc/systemd/system/x.service to enable a unit."""
+    """A symbolic link; `target` is what it says, e.g. /etc/systemd/system/x.service to enable a unit."""
 
     target: str
 
@@ -31,7 +31,9 @@ class Link:
 Content = bytes | str | File | Link
 
 
-def enable(unit: str, *, target: str = "multi-user.target", where: str = "/etc/systemd/system") -> dict[str, Link]:
+def enable(
+    unit: str, *, target: str = "multi-user.target", where: str = "/etc/systemd/system"
+) -> dict[str, Link]:
     """The link that `systemctl enable` would make, for the `files` of a machine not yet booted."""
     return {f"/etc/systemd/system/{target}.wants/{unit}": Link(f"{where}/{unit}")}
 
@@ -45,8 +47,8 @@ def _as_file(content: bytes | str | File) -> File:
 def write_archive(path: Path, files: Mapping[str, Content]) -> None:
     """Write `files` (absolute path -> content) as a tar archive.
 
-    Only the files are in it, no directories, so unpacking never changes the mode of a directory that exists.
-    Raises RigError for a relative path.
+    Only the files are in it, no directories, so unpacking never changes the mode of a directory that
+    exists. Raises RigError for a relative path.
     """
     with tarfile.open(path, "w") as archive:
         for name, content in files.items():

@@ -1,7 +1,7 @@
 """What the rig needs of the machine it runs on: programs, locks, and one way to run a command.
 
-Nothing here changes the host's own network or services; the only lasting effect is `ensure_host_tools`, which
-installs Debian packages that are missing and says so.
+Nothing here changes the host's own network or services; the only lasting effect is `ensure_host_tools`,
+which installs Debian packages that are missing and says so.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class RigError(Exception):
 
 
 class CommandFailed(RigError):
-    """A command ended with a non-zero status. `returncode`, `stdout` and `stderr` are those of the command."""
+    """A command ended with a non-zero status; `returncode`, `stdout` and `stderr` are the command's."""
 
     def __init__(self, where: str, argv: Sequence[str], returncode: int, stdout: str, stderr: str) -> None:
         self.where = where
@@ -45,7 +45,9 @@ class CommandFailed(RigError):
         self.stdout = stdout
         self.stderr = stderr
         said = (stderr.strip() or stdout.strip())[-2000:]
-        super().__init__(f"{where}: {' '.join(argv)} ended with {returncode}" + (f":\n{said}" if said else ""))
+        super().__init__(
+            f"{where}: {' '.join(argv)} ended with {returncode}" + (f":\n{said}" if said else "")
+        )
 
 
 def say(line: str) -> None:
@@ -100,8 +102,8 @@ def require_root() -> None:
 def ensure_host_tools() -> list[str]:
     """Install exactly the Debian packages whose programs are missing; one line is printed for each.
 
-    Returns the packages installed. systemd-nspawn is not among them: installing it may upgrade the host's own
-    systemd, so it is unpacked apart (see base.nspawn).
+    Returns the packages installed. systemd-nspawn is not among them: installing it may upgrade the host's
+    own systemd, so it is unpacked apart (see base.nspawn).
     """
     require_root()
     path = f"{os.environ.get('PATH', '/usr/bin:/bin')}:{_SBIN}"
@@ -116,7 +118,7 @@ def ensure_host_tools() -> list[str]:
 
 
 def apt_get(*args: str, cwd: Path | None = None) -> str:
-    """Run apt-get on the host, refreshing its package lists once if the first try fails. Returns its output."""
+    """Run apt-get on the host, a second time with fresh lists if the first fails; gives its output."""
     argv = ["apt-get", "-qq", "-o", "DPkg::Lock::Timeout=300", *args]
     env = {"DEBIAN_FRONTEND": "noninteractive"}
     first = run_host(argv, check=False, timeout=900, env=env, cwd=cwd)

@@ -56,7 +56,7 @@ class Inside(subprocess.Popen[bytes]):
         self._group.kill()
 
     def wait(self, timeout: float | None = None) -> int:
-        """Wait for the end and give the exit status; raises subprocess.TimeoutExpired after `timeout` seconds."""
+        """Wait for the end, at most `timeout` seconds (then subprocess.TimeoutExpired); the exit status."""
         status = super().wait(timeout)
         self._group.remove()
         return status

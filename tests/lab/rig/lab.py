@@ -18,7 +18,8 @@ from tests.lab.rig.cgroups import Group
 from tests.lab.rig.faults import Faults
 from tests.lab.rig.files import Content, File, write_archive
 from tests.lab.rig.host import RigError, lock, require_root, say, wait_until
-from tests.lab.rig.machine import Machine, attached_disks
+from tests.lab.rig.launch import attached_disks
+from tests.lab.rig.machine import Machine
 from tests.lab.rig.network import Network, Nic, mac_of, number_of
 from tests.lab.rig.spec import DISK, Site, Spec
 
@@ -34,7 +35,7 @@ class Lab:
     """A lab of PCs. Several may run side by side, each with its own `prefix`, `net` and `directory`.
 
     `app_layers` names, per release, a directory stacked over Debian on every machine (what is being tested:
-    /opt/..., units); it must not change while machines run on it. As a context manager a Lab takes itself down.
+    /opt/..., units); it must not change while machines run on it. A with block takes the lab down at its end.
     """
 
     def __init__(
@@ -54,10 +55,14 @@ class Lab:
             raise RigError(f"a lab's network is given by three numbers such as {DEFAULT_NET}, not {net!r}")
         for path in (directory, bases, *(p for p in (app_layers or {}).values() if p)):
             if not path.is_absolute() or re.search(r"[\s:,\\]", str(path)):
-                raise RigError(f"the lab needs an absolute path free of blanks, colons and commas, not {path}")
+                raise RigError(
+                    f"the lab needs an absolute path free of blanks, colons and commas, not {path}"
+                )
             for name in ("bin", "lib", "sbin"):
                 if (path / name).is_dir() and not (path / name).is_symlink():
-                    raise RigError(f"{path}/{name} would hide the system's own: put it under {path}/usr/{name}")
+                    raise RigError(
+                        f"{path}/{name} would hide the system's own: put it under {path}/usr/{name}"
+                    )
         self.release = release
         self.app_layers = dict(app_layers or {})
         self.network = Network(prefix, net, directory)
@@ -95,8 +100,8 @@ class Lab:
     ) -> list[Machine]:
         """Start the server and pc-01 .. pc-NN, all at once, and wait until they have booted.
 
-        Machines that run already are left alone; those switched off are switched on. `files` gives each machine's
-        own files by name (see start). Raises RigError naming the machines that did not come up.
+        Machines that run already are left alone; those switched off are switched on. `files` gives each
+        machine's own files by name (see start). Raises RigError naming the machines that did not come up.
         """
         names = ["server", *(f"pc-{number:02d}" for number in range(1, pcs + 1))]
         own = files or {}
@@ -126,10 +131,11 @@ class Lab:
     ) -> Machine:
         """Start one machine and, with `wait`, see it through its boot (`timeout` seconds).
 
-        All but `name` counts at its first start only; later ones power it on as it was. `files` (absolute path ->
-        text, bytes, File or Link) are on its disk before the first boot; `disk` is the size of that disk and
-        `memory` a cap on all its memory ("64M", "4G"); `app_layer` stands in for the lab's own; `binds` shows host
-        directories inside, read-only. A warning is printed when the machine is up but degraded.
+        All but `name` counts at its first start only; later ones power it on as it was. `files` (absolute
+        path -> text, bytes, File or Link) are on its disk before the first boot; `disk` is the size of that
+        disk and `memory` a cap on all its memory ("64M", "4G"); `app_layer` stands in for the lab's own;
+        `binds` shows host directories inside, read-only. A warning is printed when the machine is up but
+        degraded.
         """
         with lock(self._lock, shared=True):
             self._prepare()
@@ -156,7 +162,9 @@ class Lab:
             config = directory / "lab.json"
             before = json.loads(config.read_text()) if config.exists() else None
             if before and (before["prefix"], before["net"]) != (kept["prefix"], kept["net"]):
-                raise RigError(f"{directory} holds the lab {before['prefix']} on {before['net']}: take it down first")
+                raise RigError(
+                    f"{directory} holds the lab {before['prefix']} on {before['net']}: take it down first"
+                )
             if before != kept:
                 config.write_text(json.dumps(kept, indent=1))
             if not self.network.namespace().exists() or before is None:
@@ -181,12 +189,14 @@ class Lab:
             if config.exists():
                 return False
             release = release or self.release
+            installed = base.find(release, self.site.bases)
             layers = [app_layer or self.app_layers.get(release)]
             if name == "server":
-                layers.append(base.find(release, self.site.bases).server)
+                layers.append(installed.server)
             spec = Spec(
                 name=name,
                 release=release,
+                base=str(installed.directory),
                 uuid=uuid.uuid4().hex,
                 nics=(Nic("eth0", "br0", address or f"{self.network.net}.{number}", mac_of(name)),),
                 disk=disk,
@@ -201,7 +211,7 @@ class Lab:
     def _seed(self, name: str) -> dict[str, Content]:
         seed: dict[str, Content] = {
             "/etc/hostname": f"{name}\n",
-            "/etc/hosts": f"127.0.0.1 localhost\n127.0.1.1 {name}\n::1 localhost ip6-localhost ip6-loopback\n",
+            "/etc/hosts": f"127.0.0.1 localhost\n127.0.1.1 {name}\n::1 localhost ip6-localhost\n",
             "/etc/resolv.conf": f"nameserver {self.network.net}.1\n",
         }
         if name == "server":
@@ -270,9 +280,9 @@ class Lab:
     def down(self, *, keep_disks: bool = False) -> None:
         """Remove the lab: processes, mounts, loop devices, namespaces, control groups, disks.
 
-        Works on whatever is there, also after an `up` that failed half-way or a supervisor that was killed; may be
-        repeated. With `keep_disks` the machines' disks stay and a next `up` boots them again. RigError when
-        something cannot be removed.
+        Works on whatever is there, also after an `up` that failed half-way or a supervisor that was killed;
+        may be repeated. With `keep_disks` the machines' disks stay and a next `up` boots them again.
+        RigError when something cannot be removed.
         """
         directory = self.site.directory
         if directory.exists():

@@ -3,33 +3,29 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
-import struct
 import subprocess
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-from tests.lab.rig import base
 from tests.lab.rig.cgroups import Group, inner_pid
 from tests.lab.rig.host import CommandFailed, RigError, lock, run_host, wait_until
 from tests.lab.rig.inside import Inside, command, finish
+from tests.lab.rig.launch import attached_disks, freeze_disk, launch
 from tests.lab.rig.network import Nic, mac_of
 from tests.lab.rig.spec import Site, Spec
 
-_LAUNCH = Path(__file__).with_name("launch.sh")
 _BOOTED = ("running", "degraded")
-_EXT4_SHUTDOWN = 0x8004587D  # EXT4_IOC_SHUTDOWN
-_NO_LOG_FLUSH = 2
 
 
 class Machine:
     """A PC (or the server) that has been started at least once. Get one from a Lab.
 
-    Any number of Machine objects, in any process, may stand for the same PC: all state is the kernel's or on disk.
+    Any number of Machine objects, in any process, may stand for the same PC: all state is the kernel's or
+    on disk.
     """
 
     def __init__(self, site: Site, name: str) -> None:
@@ -88,7 +84,7 @@ class Machine:
 
     @property
     def root(self) -> Path:
-        """The running machine's root directory as a host path; it changes with each boot. RigError when off."""
+        """Host path of the running machine's root directory; another after each boot. RigError when off."""
         return Path(f"/proc/{self._needed_init()}/root")
 
     def wait_running(self, timeout: float = 90) -> str:
@@ -103,7 +99,9 @@ class Machine:
             init = self.init()
             if init and Path(f"/proc/{init}/root/run/systemd/private").exists():
                 with contextlib.suppress(RigError, subprocess.TimeoutExpired):
-                    asked = self.run(["systemctl", "is-system-running", "--wait"], check=False, timeout=timeout)
+                    asked = self.run(
+                        ["systemctl", "is-system-running", "--wait"], check=False, timeout=timeout
+                    )
                     state = asked.stdout.strip()
             elif not init and not self._group.populated:
                 raise RigError(f"{self.name} stopped while booting: {self._last_words()}")
@@ -136,8 +134,8 @@ class Machine:
     ) -> subprocess.CompletedProcess[str]:
         """Run a command inside, as root or as `user`, and wait for it; output as text.
 
-        Raises CommandFailed on a non-zero status unless `check` is off, subprocess.TimeoutExpired after `timeout`
-        seconds (all the command started is then ended), RigError when the machine is off.
+        Raises CommandFailed on a non-zero status unless `check` is off, subprocess.TimeoutExpired after
+        `timeout` seconds (all the command started is then ended), RigError when the machine is off.
         """
         data = input.encode() if isinstance(input, str) else input
         done = self.run_bytes(argv, input=data, timeout=timeout, check=check, user=user, env=env)
@@ -218,7 +216,7 @@ class Machine:
         return self.site.network.here(self.name)
 
     def add_nic(self, name: str, bridge: str, address: str) -> Nic:
-        """Put in another network card, plugged into `bridge` (see Lab.add_network) with an address of its network."""
+        """Put in another network card, plugged into a `bridge` that Lab.add_network made."""
         nic = Nic(name, bridge, address, mac_of(self.name, card=int(name.removeprefix("eth"))))
         self.site.network.make_ports(self.name, [nic])
         self.spec.with_nic(nic).save(self.directory / "machine.json")
@@ -246,7 +244,7 @@ class Machine:
     # -- power
 
     def poweron(self, timeout: float = 90) -> str:
-        """Switch on and wait for the end of the boot; returns as wait_running. Nothing happens when it is on."""
+        """Switch on, unless it is on, and wait for the end of the boot; returns as wait_running."""
         self.switch_on()
         return self.wait_running(timeout)
 
@@ -258,75 +256,12 @@ class Machine:
 
     def _launch(self) -> None:
         spec = self.spec
-        tree = base.find(spec.release, self.site.bases)
-        if not self._disk_is_free():
+        if attached_disks(self.directory):
             raise RigError(f"the disk of {self.name} is still in use: take the lab down")
         self.site.network.make_ports(self.name, spec.nics)
-        for name in ("disk", "root"):
-            (self.directory / name).mkdir(exist_ok=True)
-        self._make_disk(spec.disk)
-        group, launcher = self._group, Group(f"{self._group.relative}/launcher")
-        Group(self.site.group).create()
-        Group(self.site.group).delegate()
-        group.create()
-        launcher.path.mkdir(exist_ok=True)
-        if spec.memory:
-            group.limit_memory(spec.memory)
-        nspawn, env = base.nspawn(self.site.bases)
-        environment = {
-            "PATH": f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/bin:/sbin:/bin",
-            "LANG": "C.UTF-8",
-            "RIG_JOIN": " ".join(map(str, group.join_files("launcher"))),
-            "RIG_NSPAWN_JOIN": str(group.path / "cgroup.procs"),
-            "RIG_NETNS": str(self.site.network.namespace(self.name)),
-            "RIG_BASE_LOCK": str(tree.in_use),
-            "RIG_DIR": str(self.directory),
-            "RIG_LOWER": ":".join([*spec.layers, str(tree.tree)]),
-            "RIG_LIBRARY": env.get("LD_LIBRARY_PATH", ""),
-            "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1",
-            "SYSTEMD_NSPAWN_TMPFS_TMP": "0",
-        }
-        argv = ["setsid", "--fork", "/bin/sh", str(_LAUNCH), str(nspawn), *self._nspawn_arguments(spec)]
-        with self.log.open("ab") as console:
-            subprocess.run(
-                argv, env=environment, stdin=subprocess.DEVNULL, stdout=console, stderr=console, check=True
-            )
-        if not wait_until(lambda: group.populated, timeout=10, every=0.005):
+        launch(self.site, spec, self._group, self.log)
+        if not wait_until(lambda: self._group.populated, timeout=10, every=0.005):
             raise RigError(f"{self.name} did not start: {self._last_words()}")
-
-    def _nspawn_arguments(self, spec: Spec) -> list[str]:
-        return [
-            "--quiet",
-            f"--directory={self.directory / 'root'}",
-            f"--machine={self.name}",
-            f"--uuid={spec.uuid}",
-            "--boot",
-            "--register=no",
-            "--keep-unit",
-            "--settings=no",
-            "--console=pipe",
-            # the launcher has entered the machine's network; named once more it makes nspawn mount /sys for it
-            "--network-namespace-path=/proc/self/ns/net",
-            "--resolv-conf=off",
-            "--timezone=off",
-            "--link-journal=no",
-            # for nftables, PrivateNetwork= and IPAddressDeny= of the units inside; not for the host's clock
-            "--capability=CAP_NET_ADMIN,CAP_BPF,CAP_PERFMON",
-            "--system-call-filter=bpf",
-            *(f"--bind-ro={outside}:{inside}" for outside, inside in spec.binds),
-        ]
-
-    def _make_disk(self, size: str) -> None:
-        disk = self.directory / "disk.img"
-        if disk.exists():
-            return
-        new = self.directory / "disk.new"
-        run_host(["truncate", "-s", size, str(new)])
-        run_host(["mkfs.ext4", "-q", "-F", "-m", "0", "-J", "size=8", "-E", "nodiscard", str(new)])
-        new.rename(disk)
-
-    def _disk_is_free(self) -> bool:
-        return not attached_disks(self.directory)
 
     def crash(self, *, lose_unsynced: bool = True) -> None:
         """Cut the power: everything ends at once, and what was written but not synced to disk is lost.
@@ -335,23 +270,10 @@ class Machine:
         """
         with lock(self.directory / "lock"):
             if lose_unsynced:
-                self._freeze_disk()
+                for pid in Group(f"{self._group.relative}/launcher").pids():
+                    freeze_disk(pid, self.directory)
             self._group.kill()
             self._wait_off(30)
-
-    def _freeze_disk(self) -> None:
-        launcher = Group(f"{self._group.relative}/launcher").pids()
-        for pid in launcher:
-            with contextlib.suppress(FileNotFoundError):
-                path = f"/proc/{pid}/root{self.directory / 'disk'}"
-                fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-                try:
-                    # not mounted yet: then this is a directory of the host's disk, which must not be shut down
-                    if os.fstat(fd).st_dev != self.directory.stat().st_dev:
-                        fcntl.ioctl(fd, _EXT4_SHUTDOWN, struct.pack("I", _NO_LOG_FLUSH))
-                        return
-                finally:
-                    os.close(fd)
 
     def poweroff(self, timeout: float = 60) -> None:
         """Shut down in order and wait until the machine is off. Raises RigError after `timeout` seconds."""
@@ -361,7 +283,9 @@ class Machine:
         self._wait_off(timeout)
 
     def _wait_off(self, timeout: float) -> None:
-        if not wait_until(lambda: not self._group.populated and self._disk_is_free(), timeout=timeout):
+        if not wait_until(
+            lambda: not self._group.populated and not attached_disks(self.directory), timeout=timeout
+        ):
             raise RigError(f"{self.name} is not off after {timeout:.0f} s: {self._last_words()}")
 
     def reboot(self, timeout: float = 90) -> str:
@@ -384,14 +308,3 @@ class Machine:
         self._group.remove()
         self.site.network.remove(self.name)
         shutil.rmtree(self.directory, ignore_errors=True)
-
-
-def attached_disks(directory: Path) -> list[str]:
-    """Disk images at or below `directory` that a loop device of this machine still has open."""
-    found = []
-    for path in Path("/sys/block").glob("loop*/loop/backing_file"):
-        with contextlib.suppress(OSError):
-            image = path.read_text().strip()
-            if Path(image).is_relative_to(directory):
-                found.append(image)
-    return found

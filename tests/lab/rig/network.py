@@ -1,8 +1,8 @@
 """The LAN: a network namespace with a bridge per network, and a namespace with its own cards per machine.
 
-The lan namespace (<prefix>-lan) holds the bridges; address .1 of each network is a gateway that answers ping, leads
-nowhere and refuses DNS at once. A machine's namespace (<prefix>-<name>) outlives the machine's reboots and power
-cuts, as a socket in the wall does; its cards carry static addresses set from outside.
+The lan namespace (<prefix>-lan) holds the bridges; address .1 of each network is a gateway that answers
+ping, leads nowhere and refuses DNS at once. A machine's namespace (<prefix>-<name>) outlives the machine's
+reboots and power cuts, as a socket in the wall does; its cards carry static addresses set from outside.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class Network:
             self._sysctl("lan", "net/ipv4/icmp_ratelimit", "0")
 
     def make_ports(self, machine: str, nics: Sequence[Nic]) -> None:
-        """Plug a machine's cards into their bridges and give them their addresses; those in place stay as they are."""
+        """Plug a machine's cards into their bridges, with their addresses; those in place stay."""
         with lock(self._lock):
             self._make_namespace(machine)
             ready = {link["ifname"] for link in self._links() if link.get("ifalias") == _READY}
@@ -140,7 +140,7 @@ class Network:
             self._ip(machine, *commands)
 
     def lan(self, *commands: str, check: bool = True) -> None:
-        """Run `ip` commands in the lan namespace, in one process; with `check` off, failing ones are passed over."""
+        """Run `ip` commands in the lan namespace; with `check` off, failing ones are passed over."""
         self._ip("lan", *commands, check=check)
 
     def names(self) -> list[str]:
@@ -151,7 +151,7 @@ class Network:
         return sorted(m[1] for path in _NETNS.iterdir() if (m := pattern.fullmatch(path.name)))
 
     def remove(self, *machines: str) -> None:
-        """Remove the namespaces of `machines`, by default all of the lab's, with the cards and bridges in them."""
+        """Remove the namespaces of `machines` (default: all the lab has), with the cards in them."""
         with lock(self._lock):
             for name in machines or self.names():
                 run_host(["ip", "netns", "del", f"{self.prefix}-{name}"], check=False)
@@ -168,7 +168,9 @@ class Network:
         argv = ["ip", "-n", f"{self.prefix}-{name}", *([] if check else ["-force"]), "-batch", "-"]
         done = run_host(argv, input="\n".join(commands) + "\n", check=False)
         if check and done.returncode != 0:
-            raise CommandFailed(f"{self.prefix}-{name}", ["ip", *commands], done.returncode, done.stdout, done.stderr)
+            raise CommandFailed(
+                f"{self.prefix}-{name}", ["ip", *commands], done.returncode, done.stdout, done.stderr
+            )
 
     def _links(self) -> list[dict[str, Any]]:
         printed = run_host(["ip", "-n", f"{self.prefix}-lan", "-json", "link", "show"]).stdout

@@ -1,7 +1,7 @@
 """Passes Ethernet frames between two interfaces, each held for a while: the delay of a slow network.
 
-Runs as a program of its own in the lan namespace: relay.py PORT PEER MS JITTER_MS. Frames keep their order. Frames
-carry their offload header along, so that large segments and unfinished checksums pass as they came.
+Runs as a program of its own in the lan namespace: relay.py PORT PEER MS JITTER_MS. Frames keep their order.
+Frames carry their offload header along, so that large segments and unfinished checksums pass as they came.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The Debian archive the base trees come from: read from the host's own apt configuration, never written down here.
+"""The Debian archive the base trees come from: read from the host's apt configuration.
 
-Both formats are understood, the one-line `deb [...] URI suite component` and the deb822 paragraphs. A host that is
-not Debian may name its archive in PUBLICLAB_MIRROR and PUBLICLAB_SECURITY_MIRROR.
+Both formats are understood, the one-line `deb [...] URI suite component` and the deb822 paragraphs. A host
+that is not Debian may name its archive in PUBLICLAB_MIRROR and PUBLICLAB_SECURITY_MIRROR.
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ def parse_list(text: str) -> list[Source]:
     """The binary archives of a one-line file (sources.list)."""
     found = []
     for line in text.splitlines():
-        match = re.match(r"^deb\s+(?:\[(?P<options>[^\]]*)\]\s+)?(?P<uri>\S+)\s+(?P<suite>\S+)\s*(?P<rest>[^#]*)", line)
+        match = re.match(
+            r"^deb\s+(?:\[(?P<options>[^\]]*)\]\s+)?(?P<uri>\S+)\s+(?P<suite>\S+)\s*(?P<rest>[^#]*)", line
+        )
         if match:
             options = dict(part.split("=", 1) for part in (match["options"] or "").split() if "=" in part)
             found.append(

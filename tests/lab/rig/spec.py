@@ -1,4 +1,4 @@
-"""What a machine is made of, kept beside its disk so that any process can work on it and a power-on needs no hints."""
+"""What a machine is made of, kept beside its disk so that any process can work on it."""
 
 from __future__ import annotations
 
@@ -15,13 +15,15 @@ DISK = "2G"
 class Spec:
     """A machine as it was started.
 
-    `disk` is the size of its writable disk ("64M", "2G"); `memory` a cap for all of it ("" for none); `layers` the
-    directories stacked over the base tree, topmost first; `binds` host directories shown inside, read-only;
-    `uuid` what its machine-id is made from: a re-imaged machine has another.
+    `base` is the directory of its base tree, `disk` the size of its writable disk ("64M", "2G"); `memory` a
+    cap for all of it ("" for none); `layers` the directories stacked over the base tree, topmost first;
+    `binds` host directories shown inside, read-only; `uuid` what its machine-id is made from: a re-imaged
+    machine has another.
     """
 
     name: str
     release: str
+    base: str
     uuid: str
     nics: tuple[Nic, ...]
     disk: str = DISK
@@ -54,7 +56,7 @@ class Spec:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """The place a lab occupies on this machine: its name prefix, its directory, the base trees, its network."""
+    """The place a lab takes up here: its name prefix, its directory, the base trees, its network."""
 
     prefix: str
     directory: Path
