@@ -1,0 +1,240 @@
+"""From a resolved profile to what a station is told, and why. Pure.
+
+One list of rows holds every single thing a station shall be, each with the file
+and line that said so; the resources are folded from those rows and nothing else,
+so `explain` cannot tell another story than what was sent.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from contract.desired import BrowserPolicy, DesiredState, Desktop, Kernel, Resources, TimeSync
+from contract.wire import CONTRACT
+from kiosk_profiles import browser
+from kiosk_profiles.hosts import Pattern, parse_pattern
+from kiosk_profiles.layers import SECTIONS, Setting, Settings, Source
+from kiosk_profiles.profile import Tile
+from kiosk_profiles.services import Bundle
+
+MAX_ALLOW = 1000
+"""Longest list Chromium takes; it ignores the rest in silence."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One thing a station shall be: `path` in the language's words, its value, who said it and where."""
+
+    path: str
+    value: Any
+    layer: str
+    file: str
+    line: int
+
+
+@dataclass(frozen=True)
+class PlacedBundle:
+    """A service bundle and the file it comes from; `lines` holds the line of each host."""
+
+    name: str
+    bundle: Bundle
+    file: str
+    lines: Mapping[str, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Resolved:
+    """A profile with every layer laid over it and its services found. `base` is the lock-down's rows."""
+
+    profile: str
+    title: str
+    settings: Settings
+    services: Mapping[str, PlacedBundle]
+    base: tuple[Row, ...]
+
+    @cached_property
+    def rows(self) -> tuple[Row, ...]:
+        """All of it, ordered by section."""
+        return tuple(_rows(self))
+
+    @cached_property
+    def resources(self) -> Resources:
+        """The same for every station with this profile and these layers, so made once."""
+        return _fold(self)
+
+    @cached_property
+    def allow(self) -> tuple[Pattern, ...]:
+        """The web addresses that are open (the browser's own print pages left out)."""
+        found = (row.value for row in self.rows if row.path == "browser.allow")
+        return tuple(parse_pattern(text) for text in found if text not in browser.PRINT_PAGES)
+
+    @cached_property
+    def deny(self) -> tuple[Pattern, ...]:
+        """Exceptions from `allow`."""
+        return tuple(parse_pattern(row.value) for row in self.rows if row.path == "browser.deny")
+
+    def chosen(self, name: str) -> Iterator[tuple[str, Setting]]:
+        """The items of a list (`services`, `allow`, `deny`, `tiles`) that are in."""
+        for key, setting in self.settings.items():
+            if key[0] == name and setting.value is not False:
+                yield key[1], setting
+
+    def value(self, *key: str) -> Any:
+        """What holds for one setting; None where nothing says anything or it is unmanaged."""
+        setting = self.settings.get(key)
+        return setting.value if setting is not None else None
+
+    def managed(self, section: str) -> bool:
+        """Whether no layer took the section out of management."""
+        return (section,) not in self.settings
+
+    @property
+    def language(self) -> str:
+        """The language of what the browser shows of ours."""
+        return self.value("language") or "it"
+
+
+def compile(
+    resolved: Resolved, *, lab: str, station: str, revision: int, issued_at: datetime
+) -> DesiredState:
+    """What `station` of `lab` shall be at `revision`.
+
+    Takes what passed the checks (Library.resolve refuses the rest); costs
+    microseconds after the first station of the same profile and layers.
+    """
+    return DesiredState(
+        contract=CONTRACT,
+        lab=lab,
+        station=station,
+        revision=revision,
+        profile=resolved.profile,
+        issued_at=issued_at,
+        resources=resolved.resources,
+    )
+
+
+def explain(resolved: Resolved) -> tuple[Row, ...]:
+    """Where each thing that the station is told comes from."""
+    return resolved.rows
+
+
+def tile_target(resolved: Resolved, tile: Tile) -> tuple[str, str] | None:
+    """Title and address of a tile; None where its service is missing or has no page of its own."""
+    if tile.service is None:
+        return (tile.title.say(resolved.language), tile.url) if tile.title and tile.url else None
+    placed = resolved.services.get(tile.service)
+    if placed is None or placed.bundle.start is None:
+        return None
+    return placed.bundle.title.say(resolved.language), placed.bundle.start
+
+
+def _row(path: str, value: Any, source: Source) -> Row:
+    return Row(path, value, source.layer, source.file, source.line)
+
+
+def _rows(resolved: Resolved) -> Iterator[Row]:
+    for section in SECTIONS:
+        if not resolved.managed(section):
+            yield _row(section, None, resolved.settings[(section,)].source)
+    if resolved.managed("browser"):
+        yield from _browser_rows(resolved)
+    for key, setting in sorted(resolved.settings.items()):
+        if len(key) < 2 or not resolved.managed(key[0]):
+            continue
+        match key:
+            case ("kernel", name):
+                yield _row(f"kernel.{name}", setting.value, setting.source)
+            case ("desktop", "keys", chord):
+                yield _row(f"desktop.{'swallow' if setting.value else 'free'}", chord, setting.source)
+            case ("desktop", name) | ("time", name):
+                yield _row(f"{key[0]}.{name}", setting.value, setting.source)
+
+
+def _browser_rows(resolved: Resolved) -> Iterator[Row]:
+    policies: dict[str, Row] = {row.path: row for row in resolved.base}
+    start = resolved.settings.get(("start_page",))
+    if start is not None:
+        _put(policies, browser.start_page_policies(start.value), start.source)
+    downloads = resolved.value("browser", "downloads") is not False
+    for name in ("downloads", "uploads", "printing"):
+        setting = resolved.settings.get(("browser", name))
+        if setting is not None and setting.value is not None:
+            _put(
+                policies,
+                dict(browser.choice_policies(name, setting.value, downloads=downloads)),
+                setting.source,
+            )
+    for key, setting in resolved.settings.items():
+        if key[:2] == ("browser", "policies"):
+            _put(policies, {key[2]: setting.value}, setting.source)
+    yield from (policies[path] for path in sorted(policies))
+    yield from _tile_rows(resolved)
+    printing = resolved.settings.get(("browser", "printing"))
+    if printing is not None and printing.value:
+        yield from (_row("browser.allow", page, printing.source) for page in browser.PRINT_PAGES)
+    for name, setting in resolved.chosen("services"):
+        placed = resolved.services.get(name)
+        hosts = placed.bundle.hosts() if placed is not None else ()
+        if placed is not None:
+            yield _row("browser.service", name, setting.source)
+            for host in hosts:
+                if resolved.value("allow", host) is False:
+                    continue
+                yield Row("browser.allow", host, f"service {name}", placed.file, placed.lines.get(host, 1))
+    for name in ("allow", "deny"):
+        yield from (_row(f"browser.{name}", text, setting.source) for text, setting in resolved.chosen(name))
+
+
+def _tile_rows(resolved: Resolved) -> Iterator[Row]:
+    for _, setting in resolved.chosen("tiles"):
+        target = tile_target(resolved, setting.value)
+        if target is not None:
+            yield _row("browser.tile", {"name": target[0], "url": target[1]}, setting.source)
+
+
+def _put(policies: dict[str, Row], values: Mapping[str, Any], source: Source) -> None:
+    for name, value in values.items():
+        path = f"browser.policies.{name}"
+        policies[path] = _row(path, value, source)
+
+
+def _fold(resolved: Resolved) -> Resources:
+    found: dict[str, list[Any]] = {}
+    policies: dict[str, Any] = {}
+    sysctl: dict[str, str] = {}
+    for row in resolved.rows:
+        section, _, name = row.path.partition(".")
+        if row.value is None:
+            continue
+        if name.startswith("policies."):
+            policies[name.removeprefix("policies.")] = row.value
+        elif section == "kernel":
+            sysctl[name] = row.value
+        else:
+            found.setdefault(row.path, []).append(row.value)
+    return Resources(
+        browser_policy=_browser_policy(resolved, policies, found) if resolved.managed("browser") else None,
+        kernel=Kernel(sysctl=sysctl) if sysctl else None,
+        desktop=_desktop(found) if resolved.managed("desktop") else None,
+        time=TimeSync(servers=found["time.servers"][-1]) if "time.servers" in found else None,
+    )
+
+
+def _browser_policy(
+    resolved: Resolved, policies: dict[str, Any], found: Mapping[str, list[Any]]
+) -> BrowserPolicy:
+    denied = sorted(set(found.get("browser.deny", ())))
+    policies["URLBlocklist"] = [*policies.get("URLBlocklist", ()), *denied]
+    policies |= browser.bookmark_policies(resolved.title, found.get("browser.tile", []))
+    return BrowserPolicy(policies=policies, allow=tuple(sorted(set(found.get("browser.allow", ())))))
+
+
+def _desktop(found: Mapping[str, list[Any]]) -> Desktop:
+    chosen = {
+        field: found[path][-1]
+        for path, field in (("desktop.bar_height", "bar_height"), ("desktop.blank_after_s", "screen_blank_s"))
+        if path in found
+    }
+    return Desktop(swallowed_keys=tuple(found.get("desktop.swallow", ())), **chosen)

@@ -1,0 +1,226 @@
+"""The profile language: what one may write, and what a wrong value is told.
+
+Pydantic models for people who write YAML; docs/profiles.md is their manual. A
+Layer is what a lab, a group or a PC lays over a profile; a Profile is a layer
+with a title. Nothing here is required but the title, because what a file does
+not say comes from the layer below.
+"""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
+from pydantic_core import PydanticCustomError
+
+from contract.desired import HostName, KeyChord, SysctlKey, SysctlValue
+from kiosk_profiles import hosts
+from kiosk_profiles.findings import _
+
+Language = Literal["it", "en", "ro"]
+
+OWNED_POLICIES = {
+    "URLAllowlist": "allow",
+    "URLBlocklist": "deny",
+    "ManagedBookmarks": "tiles",
+    "BookmarkBarEnabled": "tiles",
+    "RestoreOnStartup": "start_page",
+    "RestoreOnStartupURLs": "start_page",
+    "HomepageLocation": "start_page",
+    "HomepageIsNewTabPage": "start_page",
+    "NewTabPageLocation": "start_page",
+    "AllowFileSelectionDialogs": "browser.uploads",
+    "DownloadRestrictions": "browser.downloads",
+    "PrintingEnabled": "browser.printing",
+}
+"""Chromium policies that the language has a word of its own for, and that word."""
+
+
+def refuse(message: str, hint: str = "") -> PydanticCustomError:
+    """A sentence of ours and its cure, in the shape in which pydantic carries it to the loader."""
+    return PydanticCustomError("said", "{message}", {"message": message, "hint": hint})
+
+
+class Strict(BaseModel):
+    """No unknown keys, no conversions, no change afterwards."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+def _pattern(value: Any) -> Any:
+    if isinstance(value, str):
+        try:
+            hosts.parse_pattern(value)
+        except hosts.PatternError as error:
+            raise refuse(str(error), error.hint) from None
+    return value
+
+
+def _url(value: Any) -> Any:
+    if isinstance(value, str):
+        try:
+            hosts.check_url(value)
+        except hosts.PatternError as error:
+            raise refuse(str(error), error.hint) from None
+    return value
+
+
+def _as_contract(kind: Any, message: str, hint: str) -> BeforeValidator:
+    """A text that must also pass the contract's own rule, so that no station refuses it later."""
+
+    def check(value: Any) -> Any:
+        if isinstance(value, str):
+            try:
+                msgspec.convert(value, kind)
+            except msgspec.ValidationError:
+                raise refuse(message.format(value=value), hint) from None
+        return value
+
+    return BeforeValidator(check)
+
+
+def _sysctl_value(value: Any) -> Any:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+HostPattern = Annotated[str, BeforeValidator(_pattern)]
+Url = Annotated[str, BeforeValidator(_url)]
+ServiceName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
+Chord = Annotated[
+    str,
+    _as_contract(
+        KeyChord, _("'{value}' is no key"), _("write it as openbox does: C-n, A-F4, C-S-t, Super_L")
+    ),
+]
+Server = Annotated[
+    str, _as_contract(HostName, _("'{value}' is no server"), _("write a host name or an address"))
+]
+Sysctl = Annotated[
+    str,
+    _as_contract(
+        SysctlKey, _("'{value}' is no kernel parameter"), _("write it with dots, as sysctl prints it")
+    ),
+]
+Setting = Annotated[
+    str,
+    BeforeValidator(_sysctl_value),
+    _as_contract(SysctlValue, _("'{value}' cannot be a kernel parameter's value"), _("write one short line")),
+]
+
+
+class Text(Strict):
+    """What citizens and technicians read, by language; Italian is the one that must be there."""
+
+    it: Annotated[str, Field(min_length=1, max_length=400)]
+    en: Annotated[str, Field(min_length=1, max_length=400)] | None = None
+    ro: Annotated[str, Field(min_length=1, max_length=400)] | None = None
+
+    def say(self, language: str) -> str:
+        """The text in `language`, or in Italian where there is none."""
+        said: str | None = getattr(self, language, None)
+        return said or self.it
+
+
+class Tile(Strict):
+    """A way to a site, one touch away: a service's own, or a title and an address."""
+
+    service: ServiceName | None = None
+    title: Text | None = None
+    url: Url | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, value: Any) -> Any:
+        return {"service": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _one_or_the_other(self) -> "Tile":
+        if (self.service is None) != (self.title is not None and self.url is not None):
+            raise refuse(
+                _("a tile is either a service or a title with an address"),
+                _("write the service's name alone, or 'title: {it: ...}' and 'url: https://...'"),
+            )
+        if self.service is not None and (self.title is not None or self.url is not None):
+            raise refuse(
+                _("a service's tile has its own title and address"), _("write the service's name alone")
+            )
+        return self
+
+    @property
+    def key(self) -> str:
+        """What two tiles must share to be the same tile."""
+        return self.service or self.url or ""
+
+
+class Browser(Strict):
+    """What the browser lets a citizen do. None leaves that one thing to Chromium."""
+
+    downloads: bool | None = None
+    uploads: bool | None = None
+    printing: bool | None = None
+    policies: dict[str, JsonValue] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _not_behind_our_back(self) -> "Browser":
+        for name in self.policies:
+            if name in OWNED_POLICIES:
+                raise refuse(
+                    _("the policy {name} is written by the language itself", name=name),
+                    _("use '{word}' instead", word=OWNED_POLICIES[name]),
+                )
+        return self
+
+
+class Desktop(Strict):
+    """The kiosk's screen; lengths in pixels, times in seconds."""
+
+    bar_height: Annotated[int, Field(ge=0, le=400)] = 36
+    blank_after_s: Annotated[int, Field(ge=0, le=86400)] = 0
+    swallow: list[Chord] = Field(default_factory=list)
+    free: list[Chord] = Field(default_factory=list)
+
+
+class Time(Strict):
+    """NTP servers, the best first; a layer that names some replaces the list."""
+
+    servers: Annotated[list[Server], Field(min_length=1, max_length=8)]
+
+
+class Remove(Strict):
+    """What a layer takes out of the lists below it."""
+
+    services: list[ServiceName] = Field(default_factory=list)
+    allow: list[HostPattern] = Field(default_factory=list)
+    deny: list[HostPattern] = Field(default_factory=list)
+    tiles: list[str] = Field(default_factory=list)
+
+
+class Layer(Strict):
+    """Everything a lab, a group or a PC may say. A section set to null is left unmanaged."""
+
+    language: Language = "it"
+    start_page: Url | None = None
+    services: list[ServiceName] = Field(default_factory=list)
+    allow: list[HostPattern] = Field(default_factory=list)
+    deny: list[HostPattern] = Field(default_factory=list)
+    tiles: list[Tile] = Field(default_factory=list)
+    remove: Remove = Field(default_factory=Remove)
+    browser: Browser | None = None
+    kernel: dict[Sysctl, Setting | None] | None = None
+    desktop: Desktop | None = None
+    time: Time | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_start_page_is_somewhere(cls, value: Any) -> Any:
+        if isinstance(value, dict) and "start_page" in value and value["start_page"] is None:
+            raise refuse(
+                _("start_page is empty"), _("write an address, or delete the line to keep the layer below")
+            )
+        return value
+
+
+class Profile(Layer):
+    """What PCs are for: a layer with a name that a technician can assign."""
+
+    title: Text
+    description: Text
