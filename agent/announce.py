@@ -1,0 +1,209 @@
+"""Announces the station by multicast DNS; the only room that imports zeroconf.
+
+What is announced is a hint about where the station is, never about who it is.
+So the name is not probed for: RFC 6762's three probes take 1.7 s, in which a PC
+that was just switched on would not be seen, and what they protect, the
+uniqueness of the instance's name, is settled by the certificate. Instead a
+conflict is noticed when it happens (another host's records under our name) and
+we go on under a name of our own, `pc-03-1f9c22a0`, with the same id in the TXT
+record: a liar displaces nobody, a controller sees both and asks for keys. The
+host name that the records point to is random from the start, so that it never
+quarrels with the one that avahi defends for the same PC.
+"""
+
+import asyncio
+import logging
+import os
+from collections.abc import Awaitable
+from pathlib import Path
+
+import ifaddr
+import msgspec
+from zeroconf import (  # type: ignore[attr-defined]  # DNSAddress, DNSService: there, but unlisted for mypy
+    DNSAddress,
+    DNSService,
+    IPVersion,
+    RecordUpdate,
+    RecordUpdateListener,
+    Zeroconf,
+)
+from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
+
+from contract.identity import SERVICE_TYPE
+from contract.version import VERSION
+from contract.wire import CONTRACT
+
+RENAME_EVERY_S = 10.0
+"""Not to change the name more often than this, whatever a liar says."""
+
+_DOWN = frozenset(("down", "lowerlayerdown", "notpresent", "dormant"))
+
+_log = logging.getLogger("lab-agent.front")
+logging.getLogger("zeroconf").setLevel(logging.ERROR)
+
+
+class Card(msgspec.Struct, frozen=True):
+    """A network card that can be announced on, with its addresses as text."""
+
+    index: int
+    name: str
+    v4: tuple[str, ...]
+    v6: tuple[str, ...]
+
+
+def cards(chosen: tuple[str, ...]) -> tuple[Card, ...]:
+    """The cards with a link and an address; only those in `chosen` (names or addresses) if there are any."""
+    found: list[Card] = []
+    for adapter in ifaddr.get_adapters():
+        if adapter.index is None or _operstate(adapter.name) in _DOWN:
+            continue
+        texts = [ip.ip if isinstance(ip.ip, str) else ip.ip[0] for ip in adapter.ips]
+        if chosen and adapter.name not in chosen:
+            texts = [text for text in texts if text in chosen]
+        elif not chosen and adapter.name == "lo":
+            continue
+        v4 = tuple(text for text in texts if ":" not in text)
+        v6 = tuple(text for text in texts if ":" in text)
+        if v4 or v6:
+            found.append(Card(adapter.index, adapter.name, v4, v6))
+    return tuple(found)
+
+
+class Announcer:
+    """Keeps the announcement true: `say` when what is announced changed, `look` when the network did."""
+
+    def __init__(self, station: str, port: int, interfaces: tuple[str, ...]) -> None:
+        self._station = station
+        self._port = port
+        self._interfaces = interfaces
+        self._pairing = ""
+        self._wake = asyncio.Event()
+        self._zeroconf: AsyncZeroconf | None = None
+        self._info: AsyncServiceInfo | None = None
+        self._said: tuple[object, ...] = ()
+        self._tasks: set[asyncio.Future[None]] = set()
+        self._token = os.urandom(4).hex()
+        self._renamed = False
+        self._conflict = False
+        self._quiet_until = 0.0
+
+    def say(self, pairing: str) -> None:
+        """Announce the station as "unpaired" or "paired"; "" is not at all."""
+        self._pairing = pairing
+        self._wake.set()
+
+    def look(self) -> None:
+        """The network may have changed."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Keep announcing; never returns."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            await self._apply()
+
+    async def close(self) -> None:
+        """Say goodbye, so that browsers drop us at once, and end."""
+        if self._zeroconf is not None:
+            await self._zeroconf.async_close()
+            self._zeroconf = self._info = None
+
+    async def _apply(self) -> None:
+        found = cards(self._interfaces)
+        if self._zeroconf is None:
+            if not found or not self._pairing:
+                return
+            self._zeroconf = AsyncZeroconf(interfaces=_places(found))
+            self._zeroconf.zeroconf.async_add_listener(_Ear(self), None)
+        if self._conflict:
+            self._conflict = False
+            self._leave_name()
+        info = self._make_info(found)
+        said = (found, self._pairing, info.name)
+        if said == self._said:
+            return
+        zeroconf, self._said = self._zeroconf, said
+        if self._info is None:
+            self._keep(await zeroconf.async_register_service(info, cooperating_responders=True))
+        else:
+            self._keep(await zeroconf.async_update_service(info))
+        self._info = info
+        await zeroconf.zeroconf.async_update_interfaces(_places(found))
+
+    def _make_info(self, found: tuple[Card, ...]) -> AsyncServiceInfo:
+        name = f"{self._station}-{self._token}" if self._renamed else self._station
+        addresses = [address for card in found for address in card.v4 + card.v6]
+        routable = [address for address in addresses if not address.lower().startswith("fe80:")]
+        return AsyncServiceInfo(
+            SERVICE_TYPE,
+            f"{name}.{SERVICE_TYPE}",
+            port=self._port,
+            properties={
+                "id": self._station,
+                "version": VERSION,
+                "contract": str(CONTRACT),
+                "pairing": self._pairing,
+            },
+            server=f"{self._station}-{self._token}.local.",
+            parsed_addresses=routable or addresses,
+        )
+
+    def _leave_name(self) -> None:
+        """Drop the old name without a goodbye: that would take the other's records away as well."""
+        if self._zeroconf is not None and self._info is not None:
+            self._zeroconf.zeroconf.registry.async_remove(self._info)
+        self._info = None
+        self._token, self._renamed = os.urandom(4).hex(), True
+        _log.warning(
+            "somebody else announces %s; going on as %s-%s", self._station, self._station, self._token
+        )
+
+    def _keep(self, announcing: Awaitable[None]) -> None:
+        """Let the repetitions go out while we go on."""
+        task = asyncio.ensure_future(announcing)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def heard(self, records: list[RecordUpdate]) -> None:
+        """Look whether somebody else's records carry our names."""
+        info = self._info
+        now = asyncio.get_running_loop().time()
+        if info is None or now < self._quiet_until:
+            return
+        ours = info.addresses_by_version(IPVersion.All)
+        for update in records:
+            record = update.new
+            if isinstance(record, DNSService):
+                foreign = record.key == info.key and record.server_key != info.server_key
+            elif isinstance(record, DNSAddress):
+                foreign = record.key == info.server_key and record.address not in ours
+            else:
+                continue
+            if foreign and record.ttl > 0:
+                self._quiet_until = now + RENAME_EVERY_S
+                self._conflict = True
+                self._wake.set()
+                return
+
+
+class _Ear(RecordUpdateListener):
+    """Hands what zeroconf hears to the announcer."""
+
+    def __init__(self, announcer: Announcer) -> None:
+        self._announcer = announcer
+
+    def async_update_records(self, zc: Zeroconf, now: float, records: list[RecordUpdate]) -> None:
+        self._announcer.heard(records)
+
+
+def _places(found: tuple[Card, ...]) -> list[str | int]:
+    """Where zeroconf is to speak: a card's first IPv4 address, or its index where it has IPv6 only."""
+    return [card.v4[0] if card.v4 else card.index for card in found]
+
+
+def _operstate(name: str) -> str:
+    try:
+        return Path("/sys/class/net", name, "operstate").read_text().strip()
+    except OSError:
+        return ""
