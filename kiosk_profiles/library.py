@@ -17,6 +17,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel
 
+from contract.identity import is_label
 from kiosk_profiles.browser import BasePolicies, PolicyNames
 from kiosk_profiles.compile import PlacedBundle, Resolved, Row
 from kiosk_profiles.findings import Finding, ProfileError, _
@@ -26,6 +27,7 @@ from kiosk_profiles.loader import Loaded, load
 from kiosk_profiles.profile import Layer, Profile
 from kiosk_profiles.profile import Text as Title
 from kiosk_profiles.services import Bundle
+from kiosk_profiles.yamltext import MAX_BYTES
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -59,14 +61,19 @@ class ProfileEntry:
 
 
 def read_directory(directory: Path, *, shipped: bool = False) -> dict[str, Text]:
-    """The language's files below a directory, by their path in it. A folder that is not there is empty."""
+    """The language's files below a directory, by their path in it. A folder that is not there is empty.
+
+    `.yml` files come along, so that they are refused instead of overlooked.
+    """
     found: dict[str, Text] = {}
-    folders = (*LAB_FOLDERS, "browser") if shipped else LAB_FOLDERS
-    for folder in folders:
-        for path in sorted((directory / folder).rglob("*.yaml")):
+    for folder in (*LAB_FOLDERS, "browser") if shipped else LAB_FOLDERS:
+        for path in sorted((directory / folder).rglob("*.y*ml")):
+            if path.is_dir():
+                continue
             inside = path.relative_to(directory).as_posix()
-            shown = f"(shipped) {inside}" if shipped else str(path)
-            found[inside] = Text(path.read_bytes(), shown)
+            with path.open("rb") as file:
+                content = file.read(MAX_BYTES + 1)
+            found[inside] = Text(content, f"(shipped) {inside}" if shipped else str(path))
     return found
 
 
@@ -88,6 +95,10 @@ class Library:
     def __init__(self, texts: Mapping[str, Text]) -> None:
         self._texts = MappingProxyType(dict(texts))
         self._resolved: dict[tuple[str, ...], Resolved] = {}
+        self._linted: dict[tuple[str, ...], tuple[Finding, ...]] = {}
+        missing = [path for path in (_BASE_LAYER, _BASE_POLICIES) if path not in texts]
+        if missing:  # without them every browser would be open
+            raise ValueError(f"a library needs {' and '.join(missing)}")
 
     @classmethod
     def from_sources(cls, sources: Mapping[str, str | bytes]) -> "Library":
@@ -160,7 +171,7 @@ class Library:
         broken layer is never skipped, because it may be the one that closes something.
         """
         paths = self._stack(profile, groups, station)
-        key = tuple(path for _name, path in paths)
+        key = tuple(path for _layer, path in paths)
         found = self._resolved.get(key)
         if found is None:
             found = self._resolved[key] = self._resolve(profile, paths)
@@ -169,11 +180,16 @@ class Library:
     def findings(
         self, profile: str, groups: Sequence[str] = (), station: str | None = None
     ) -> tuple[Finding, ...]:
-        """Everything wrong or doubtful about what a station would get."""
+        """Everything wrong or doubtful about what a station would get. Ask before publishing: an error
+        among them (findings.only_errors) must stop it."""
         try:
-            return lint(self.resolve(profile, groups, station), self.facts)
+            resolved = self.resolve(profile, groups, station)
         except ProfileError as error:
             return error.findings
+        key = tuple(path for _layer, path in self._stack(profile, groups, station))
+        if key not in self._linted:
+            self._linted[key] = lint(resolved, self.facts)
+        return self._linted[key]
 
     def check(self, names: Iterable[str] = ()) -> tuple[Finding, ...]:
         """Findings about the named profiles (none named: about all profiles, services and layers),
@@ -215,7 +231,7 @@ class Library:
         return [(name, path) for name, path in wanted if path in self._texts]
 
     def _resolve(self, profile: str, paths: Sequence[tuple[str, str]]) -> Resolved:
-        errors: list[Finding] = []
+        errors = list(self._strays)
         merged: Settings = {}
         title: Title | None = None
         for layer, path in paths:
@@ -284,77 +300,39 @@ class Library:
         yield Finding(setting.source.file, setting.source.line, "error", message, hint)
 
     def _file_findings(self) -> Iterator[Finding]:
+        yield from self._strays
         for path, text in self._texts.items():
             kind = _kind(path)
-            if kind is None:
-                hint = _("layers are layers/lab.yaml, layers/group/NAME.yaml and layers/pc/ID.yaml")
-                yield Finding(text.shown, 0, "warning", _("this file is read by nothing"), hint)
-            else:
+            if kind is not None:
                 yield from load(kind, text.content).findings(text.shown)
 
-
-def check(
-    targets: Sequence[str | Path] = (), directories: Sequence[Path] = (LAB_DIRECTORY,)
-) -> tuple[Finding, ...]:
-    """Findings about profiles by name, and about files by path as if they lay in the lab's directory.
-
-    A target with a slash or ending in .yaml is a file; what it is follows from
-    the folder it lies in (profiles, services, layers; anywhere else a profile).
-    No target: everything. Raises OSError where a named file cannot be read.
-    """
-    library = load_library(directories)
-    if not targets:
-        return library.check()
-    names: list[str] = []
-    found: set[Finding] = set()
-    everything = False
-    for target in targets:
-        text = str(target)
-        if "/" not in text and not text.endswith(".yaml"):
-            names.append(text)
-            continue
-        path = Path(target)
-        inside = _place_of(path)
-        library = library.with_file(inside, path.read_bytes(), text)
-        if inside.startswith("profiles/"):
-            names.append(path.stem)
-        else:
-            everything = True
-    found.update(library.check(() if everything else names))
-    if everything:
-        files = {str(target) for target in targets}
-        found = {finding for finding in found if finding.file in files or _names_one(finding, names)}
-    return tuple(sorted(found))
-
-
-def _names_one(finding: Finding, names: Sequence[str]) -> bool:
-    return Path(finding.file).stem in names
-
-
-def _place_of(path: Path) -> str:
-    """Where a file would lie in a lab's directory."""
-    parents = [parent.name for parent in path.resolve().parents]
-    if parents[0] == "services":
-        return f"services/{path.stem}.yaml"
-    if parents[0] in ("group", "pc") and parents[1] == "layers":
-        return f"layers/{parents[0]}/{path.stem}.yaml"
-    if parents[0] == "layers":
-        return f"layers/{path.stem}.yaml"
-    return f"profiles/{path.stem}.yaml"
+    @cached_property
+    def _strays(self) -> tuple[Finding, ...]:
+        """Files that nothing would read: perhaps the very layer that closes something, under a wrong name."""
+        message = _("nothing reads a file of this name")
+        hint = _(
+            "files are profiles/NAME.yaml, services/NAME.yaml, layers/lab.yaml, layers/group/NAME.yaml and "
+            "layers/pc/ID.yaml; names are small letters, digits and hyphens"
+        )
+        strays = (text.shown for path, text in self._texts.items() if _kind(path) is None)
+        return tuple(Finding(shown, 0, "error", message, hint) for shown in strays)
 
 
 def _kind(path: str) -> type[BaseModel] | None:
-    match PurePosixPath(path).parts:
-        case ("profiles", _):
-            return Profile
-        case ("services", _):
-            return Bundle
-        case ("layers", "lab.yaml" | "base.yaml") | ("layers", "group" | "pc", _):
-            return Layer
-        case ("browser", "base.yaml"):
+    """What a file at `path` holds; None where the language has no such place."""
+    match tuple(path.removesuffix(".yaml").split("/")) if path.endswith(".yaml") else ():
+        case ("browser", "base"):
             return BasePolicies
-        case ("browser", "policy-names.yaml"):
+        case ("browser", "policy-names"):
             return PolicyNames
+        case ("layers", "lab" | "base"):
+            return Layer
+        case ("layers", "group" | "pc", name) if is_label(name):
+            return Layer
+        case ("profiles", name) if is_label(name):
+            return Profile
+        case ("services", name) if is_label(name):
+            return Bundle
     return None
 
 

@@ -81,11 +81,20 @@ class Bundle(Strict):
 
 @dataclass(frozen=True)
 class FederationProvider:
-    """An identity provider as a federation's metadata names it; hosts without a dot in front."""
+    """An identity provider as a federation's metadata names it; hosts without a dot in front.
+
+    `logout` are the hosts that it signs out at and does not sign in at.
+    """
 
     entity: str
     name: str
     hosts: tuple[str, ...]
+    logout: tuple[str, ...] = ()
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """What the browser must let through: exactly these hosts."""
+        return tuple("." + host for host in dict.fromkeys((*self.hosts, *self.logout)))
 
 
 @dataclass(frozen=True)
@@ -117,7 +126,7 @@ def compare_providers(
     new = {provider.entity: provider for provider in providers}
     removed = tuple(sorted(old.keys() - new.keys()))
     old_hosts = {host for provider in bundle.providers for host in provider.hosts}
-    new_hosts = {"." + host for provider in providers for host in provider.hosts}
+    new_hosts = {pattern for provider in providers for pattern in provider.patterns}
     refused = None
     if not new:
         refused = _("the list names no provider at all: with it nobody could sign in")
@@ -149,11 +158,13 @@ def updated_bundle(
         update={
             "published": published,
             "checked": checked,
+            "evidence": "metadata",
+            "source": f"the federation's metadata, published {published}, signature verified {checked}",
             "providers": [
                 Provider(
                     entity=provider.entity,
                     name=names.get(provider.entity, provider.name),
-                    hosts=["." + host for host in provider.hosts],
+                    hosts=list(provider.patterns),
                     also=also.get(provider.entity, []),
                 )
                 for provider in sorted(providers, key=lambda provider: provider.entity)
