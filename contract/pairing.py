@@ -23,6 +23,10 @@ from contract.wire import Message
 PAIR_START_PATH = "/v1/pair/start"
 PAIR_FINISH_PATH = "/v1/pair/finish"
 
+SPAKE_CONTROLLER = b"controller"
+SPAKE_STATION = b"station"
+"""The two identities of the SPAKE2 run (idA and idB)."""
+
 CODE_DIGITS = 6
 CODE_LIFE_S = 600
 WRONG_TRIES = 5

@@ -95,8 +95,32 @@ class EnforcerState(Message, frozen=True, tag="state"):
     at: Utc
 
 
-Request = Deliver | Perform | BeginPairing | EndPairing | Watch
-Reply = Delivered | Performed | PairingBegun | PairingEnded | Refused | EnforcerState
+class Leave(Message, frozen=True, tag="leave"):
+    """`lab-agent unpair`: forget the lab. Taken from root only, not from the front."""
+
+
+class Left(Message, frozen=True, tag="left"):
+    """The station is unpaired, or was."""
+
+
+class SpakeTask(Message, frozen=True):
+    """To the pairing helper: the code on the screen, who we are, what the controller sent."""
+
+    code: str
+    station: str
+    start: PairStart
+
+
+class SpakeResult(Message, frozen=True):
+    """From the pairing helper: the offer, or the identity (PEM: key, certificate), or why not."""
+
+    offer: PairOffer | None = None
+    identity: bytes = b""
+    error: str = ""
+
+
+Request = Deliver | Perform | BeginPairing | EndPairing | Watch | Leave
+Reply = Delivered | Performed | PairingBegun | PairingEnded | Refused | Left | EnforcerState
 
 
 class Call(Message, frozen=True):

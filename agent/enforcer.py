@@ -1,0 +1,322 @@
+"""The enforcer: the root half of the agent. It has no network and decides alone.
+
+One thread and one selector: the front's socket, inotify on the managed files,
+and four timers (a slow look at what cannot be watched, a retry after a failure,
+the pairing code's end, the journal's note of the time).
+"""
+
+import os
+import pwd
+import selectors
+import signal
+import socket
+import struct
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from agent.clock import SystemClock
+from agent.core.changes import Kind
+from agent.core.messages import (
+    BeginPairing,
+    Call,
+    Deliver,
+    EndPairing,
+    Leave,
+    Left,
+    PairingBegun,
+    PairingEnded,
+    Perform,
+    Refused,
+    Reply,
+    Return,
+    Watch,
+)
+from agent.host import Host
+from agent.journal import Journal, JournalError
+from agent.notify import notify, watchdog_every_s
+from agent.pairing import Code, show_code
+from agent.resources import KINDS
+from agent.settings import Paths, Settings
+from agent.station import Station
+from agent.watch import Watch as FileWatch
+from contract.pairing import PairDone, PairOffer
+from contract.wire import MAX_MESSAGE_BYTES, ContractError, decode, encode
+
+SLOW_LOOK_S = 30.0
+"""Between two looks at what has no event (kernel parameters): a few file reads."""
+
+QUIET_S = 0.1
+"""Shortest time between two looks for changed files, so that a fight over a file costs little."""
+
+RETRY_S = (1.0, 60.0)
+"""First and longest wait before a plan that failed is tried again; it doubles between."""
+
+NOTE_TIME_S = 3600.0
+"""Between two notes of the time: a dead clock loses an hour at most."""
+
+_MAX_PEERS = 8
+_HEAD = struct.Struct(">I")
+_CREDENTIALS = struct.Struct("3i")
+
+
+class Peer:
+    """One connection to the socket, and what is still to be read and written on it."""
+
+    def __init__(self, link: socket.socket, uid: int) -> None:
+        self.link = link
+        self.uid = uid
+        self.incoming = bytearray()
+        self.outgoing = bytearray()
+        self.watching = False
+
+
+class Enforcer:
+    """The loop around one Station."""
+
+    def __init__(self, settings: Settings, paths: Paths, kinds: tuple[Kind, ...] = KINDS) -> None:
+        self._paths = paths
+        self._settings = settings
+        journal = Journal(paths.enforcer_state / "journal.sqlite")
+        self._clock = SystemClock(journal.last_entry)
+        self._journal = journal
+        host = Host(paths.root, log)
+        if datetime.now(UTC) < journal.last_entry:
+            log(host.set_clock(journal.last_entry))
+        self._station = Station(
+            settings=settings,
+            paths=paths,
+            kinds=kinds,
+            host=host,
+            journal=journal,
+            clock=self._clock,
+            show=self._show,
+            log=log,
+        )
+        self._files = FileWatch(paths.root)
+        self._selector = selectors.DefaultSelector()
+        self._peers: dict[int, Peer] = {}
+        self._sent_version = 0
+        self._retry = 0.0
+        self._quiet_until = 0.0
+        self._due: dict[str, float] = {}
+        self._stopping = False
+
+    def run(self) -> None:
+        """Serve until SIGTERM or SIGINT."""
+        wake, waker = socket.socketpair()
+        for end in (wake, waker):
+            end.setblocking(False)
+        signal.set_wakeup_fd(waker.fileno())
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        listener = self._listen()
+        self._selector.register(wake, selectors.EVENT_READ, lambda: wake.recv(64))
+        self._selector.register(listener, selectors.EVENT_READ, lambda: self._welcome(listener))
+        self._selector.register(self._files, selectors.EVENT_READ, self._files_changed)
+        self._due["note"] = self._clock.monotonic() + NOTE_TIME_S
+        self._look()
+        notify("READY=1", f"STATUS=station {self._settings.station}")
+        feed = watchdog_every_s()
+        if feed is not None:
+            self._due["watchdog"] = 0.0
+        while not self._stopping:
+            for key, mask in self._selector.select(self._until_due(feed)):
+                if isinstance(key.data, Peer):
+                    self._talk(key.data, mask)
+                else:
+                    key.data()
+            self._publish()
+        self._close()
+
+    def _stop(self, _number: int, _frame: object) -> None:
+        self._stopping = True
+
+    def _until_due(self, feed: float | None) -> float:
+        """Do what is due; seconds until the next thing is."""
+        now = self._clock.monotonic()
+        due = {name for name, at in self._due.items() if at <= now}
+        if "look" in due:
+            self._look()
+        if "note" in due:
+            self._due["note"] = now + NOTE_TIME_S
+            try:
+                self._journal.touch(self._clock.now())
+            except JournalError as error:
+                log(str(error))
+        if "watchdog" in due and feed is not None:
+            self._due["watchdog"] = now + feed
+            notify("WATCHDOG=1")
+        if self._station.pairing is None:
+            self._due.pop("code", None)
+        elif "code" in due or "code" not in self._due:
+            self._due["code"] = now + self._station.pairing.refresh() + 0.01
+        self._publish()
+        return max(0.0, min(self._due.values()) - self._clock.monotonic())
+
+    def _look(self) -> None:
+        converged = self._station.look()
+        self._files.follow(self._station.watched())
+        now = self._clock.monotonic()
+        if converged:
+            self._retry = 0.0
+            self._due["look"] = now + SLOW_LOOK_S
+        else:
+            self._retry = min(RETRY_S[1], self._retry * 2) if self._retry else RETRY_S[0]
+            self._due["look"] = now + self._retry
+        self._quiet_until = now + QUIET_S
+
+    def _files_changed(self) -> None:
+        if self._files.take():
+            soon = max(self._clock.monotonic(), self._quiet_until)
+            self._due["look"] = min(self._due["look"], soon)
+
+    def _listen(self) -> socket.socket:
+        path = self._paths.socket
+        path.parent.mkdir(0o755, parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        listener.bind(str(path))
+        path.chmod(0o660)
+        if os.geteuid() == 0 and self._paths.root == Path("/"):
+            os.chown(path, 0, pwd.getpwnam(self._settings.front_user).pw_gid)
+        listener.listen(_MAX_PEERS)
+        listener.setblocking(False)
+        return listener
+
+    def _welcome(self, listener: socket.socket) -> None:
+        try:
+            link, _ = listener.accept()
+        except BlockingIOError:
+            return
+        raw = link.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+        _pid, uid, _gid = _CREDENTIALS.unpack(raw)
+        if len(self._peers) >= _MAX_PEERS:
+            link.close()
+            return
+        link.setblocking(False)
+        peer = self._peers[link.fileno()] = Peer(link, uid)
+        self._selector.register(link, selectors.EVENT_READ, peer)
+
+    def _talk(self, peer: Peer, mask: int) -> None:
+        """Read and write what can be; a peer that breaks the framing is dropped."""
+        try:
+            if mask & selectors.EVENT_READ:
+                data = peer.link.recv(256 << 10)
+                if not data:
+                    self._drop(peer)
+                    return
+                peer.incoming += data
+                while (call := _frame(peer.incoming)) is not None:
+                    self._answer(peer, call)
+            self._flush(peer)
+        except BlockingIOError:
+            return
+        except (OSError, ContractError) as error:
+            log(f"the front's connection is dropped: {error}")
+            self._drop(peer)
+
+    def _answer(self, peer: Peer, call: Call) -> None:
+        applied = self._station.version
+        reply = self._reply(peer, call)
+        self._send(peer, Return(number=call.number, reply=reply))
+        self._flush(peer)
+        if self._station.version != applied:
+            self._look()
+
+    def _reply(self, peer: Peer, call: Call) -> Reply:
+        station = self._station
+        match call.request:
+            case Deliver(signed):
+                return station.deliver(signed)
+            case Perform(signed):
+                return station.perform(signed)
+            case BeginPairing(start):
+                offer = station.begin_pairing(start)
+                return PairingBegun(offer=offer) if isinstance(offer, PairOffer) else offer
+            case EndPairing(finish):
+                done = station.end_pairing(finish)
+                return PairingEnded(done=done) if isinstance(done, PairDone) else done
+            case Leave():
+                if peer.uid not in (0, os.geteuid()):
+                    return Refused(message="only root may unpair a station by hand")
+                station.leave()
+                return Left()
+            case Watch():
+                peer.watching = True
+                return station.state()
+
+    def _publish(self) -> None:
+        """Send the state to whoever watches, if it is another one."""
+        if self._station.version == self._sent_version:
+            return
+        self._sent_version = self._station.version
+        news = Return(number=0, reply=self._station.state())
+        for peer in list(self._peers.values()):
+            if peer.watching:
+                self._send(peer, news)
+                self._talk(peer, 0)
+
+    def _send(self, peer: Peer, message: Return) -> None:
+        data = encode(message)
+        peer.outgoing += _HEAD.pack(len(data)) + data
+        if len(peer.outgoing) > 4 * MAX_MESSAGE_BYTES:
+            raise ContractError("the front does not read its answers")
+
+    def _flush(self, peer: Peer) -> None:
+        try:
+            while peer.outgoing:
+                del peer.outgoing[: peer.link.send(peer.outgoing)]
+        finally:
+            if peer.link.fileno() in self._peers:
+                events = selectors.EVENT_READ | (selectors.EVENT_WRITE if peer.outgoing else 0)
+                self._selector.modify(peer.link, events, peer)
+
+    def _drop(self, peer: Peer) -> None:
+        if self._peers.pop(peer.link.fileno(), None) is not None:
+            self._selector.unregister(peer.link)
+            peer.link.close()
+
+    def _show(self, code: Code | None) -> None:
+        show_code(self._paths.code_file, self._paths.root / "run", code)
+        if code is not None:
+            log(f"this PC waits to be paired until {code.ends_at:%H:%M} UTC: lab-agent code shows the code")
+
+    def _close(self) -> None:
+        for peer in list(self._peers.values()):
+            self._drop(peer)
+        if self._station.pairing is not None:
+            self._station.pairing.close()
+        self._paths.socket.unlink(missing_ok=True)
+        self._journal.close()
+
+
+def main(settings: Settings, paths: Paths) -> int:
+    """Run the enforcer; the exit code."""
+    try:
+        Enforcer(settings, paths).run()
+    except (JournalError, ContractError) as error:
+        log(str(error))
+        return 1
+    return 0
+
+
+def log(line: str) -> None:
+    """A line for the system's journal."""
+    sys.stderr.write(line + "\n")
+    sys.stderr.flush()
+
+
+def _frame(buffer: bytearray) -> Call | None:
+    """Take one whole frame off `buffer`; None when there is none yet. Raises ContractError."""
+    if len(buffer) < _HEAD.size:
+        return None
+    (length,) = _HEAD.unpack_from(buffer)
+    if length > MAX_MESSAGE_BYTES:
+        raise ContractError(f"a frame of {length} bytes; the limit is {MAX_MESSAGE_BYTES}")
+    end = _HEAD.size + length
+    if len(buffer) < end:
+        return None
+    call = decode(Call, bytes(buffer[_HEAD.size : end]))
+    del buffer[:end]
+    return call

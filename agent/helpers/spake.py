@@ -1,0 +1,104 @@
+"""One pairing, station's side: SPAKE2, the station's new key, and both proofs.
+
+Started by the enforcer for one attempt, as nobody, and gone after it; so the
+running agent carries neither spake2 nor cryptography. It says one line for each
+line it is told: a SpakeTask gives an offer, a PairFinish gives the identity.
+"""
+
+import hmac
+import secrets
+import sys
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from spake2 import SPAKE2_B, SPAKEError
+
+from agent.core.messages import SpakeResult, SpakeTask
+from contract.identity import station_name
+from contract.pairing import SPAKE_CONTROLLER, SPAKE_STATION, PairFinish, PairOffer, confirmation
+from contract.wire import ContractError, decode, encode
+
+
+class PairingRefused(Exception):
+    """The other side did not prove itself; the text says how."""
+
+
+def main() -> None:
+    """Answer the two lines on standard input."""
+    try:
+        task = decode(SpakeTask, sys.stdin.buffer.readline())
+        attempt = Attempt(task)
+        _say(SpakeResult(offer=attempt.offer))
+        finish = decode(PairFinish, sys.stdin.buffer.readline())
+        _say(SpakeResult(identity=attempt.finish(finish)))
+    except (PairingRefused, ContractError) as error:
+        _say(SpakeResult(error=str(error)))
+
+
+class Attempt:
+    """One run of the protocol."""
+
+    def __init__(self, task: SpakeTask) -> None:
+        self._start = task.start
+        self._station = task.station
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        request = x509.CertificateSigningRequestBuilder(
+            subject_name=x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, task.station)])
+        ).sign(self._key, hashes.SHA256())
+        self._request = request.public_bytes(serialization.Encoding.DER)
+        spake = SPAKE2_B(task.code.encode(), idA=SPAKE_CONTROLLER, idB=SPAKE_STATION)
+        self._message = spake.start()
+        try:
+            self._shared = spake.finish(task.start.message)
+        except (SPAKEError, AssertionError, ValueError) as error:
+            raise PairingRefused("the key exchange's first message is not one") from error
+        self.offer = PairOffer(
+            pairing=secrets.token_hex(16),
+            message=self._message,
+            station=task.station,
+            signing_request=self._request,
+            confirmation=self._confirmation("station", b""),
+        )
+
+    def finish(self, finish: PairFinish) -> bytes:
+        """Key and certificate as one PEM text, after the controller's proof. Raises PairingRefused."""
+        due = self._confirmation("controller", finish.certificate)
+        if finish.pairing != self.offer.pairing or not hmac.compare_digest(due, finish.confirmation):
+            raise PairingRefused("the controller did not prove that it knows the code")
+        certificate = self._checked(finish.certificate)
+        key = self._key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        return key + certificate.public_bytes(serialization.Encoding.PEM)
+
+    def _confirmation(self, side: str, certificate: bytes) -> bytes:
+        offer = (self._station, self._message, self._request)
+        return confirmation(self._shared, side, self._start, offer, certificate)
+
+    def _checked(self, der: bytes) -> x509.Certificate:
+        """The certificate, if it is for our key and our name and from the CA we were told of."""
+        try:
+            certificate = x509.load_der_x509_certificate(der)
+            certificate.verify_directly_issued_by(x509.load_der_x509_certificate(self._start.ca))
+            names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        except Exception as error:  # noqa: BLE001  # whatever is wrong with it, it is no certificate of ours
+            raise PairingRefused(f"the certificate that came is not the lab's: {error}") from None
+        due = station_name(self._start.lab, self._station)
+        if names.get_values_for_type(x509.DNSName) != [due]:
+            raise PairingRefused(f"the certificate that came is not for {due}")
+        if certificate.public_key() != self._key.public_key():
+            raise PairingRefused("the certificate that came is for another key")
+        return certificate
+
+
+def _say(result: SpakeResult) -> None:
+    sys.stdout.buffer.write(encode(result) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+if __name__ == "__main__":
+    main()

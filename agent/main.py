@@ -1,0 +1,97 @@
+"""`lab-agent`: the programs of one PC behind one name.
+
+On a PC systemd runs `enforcer` (root) and `front` (user lab-agent) as two
+units. `run --root PREFIX` runs both as the caller, with every file below the
+prefix, which is how the agent is tried without a PC.
+"""
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from agent.settings import Paths, SettingsError, load
+from contract.version import VERSION
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; the exit code: 0 done, 1 failed, 2 wrong usage."""
+    arguments = _parser().parse_args(argv)
+    paths = Paths(root=arguments.root.resolve())
+    try:
+        settings = load(paths)
+    except SettingsError as error:
+        for problem in error.problems:
+            sys.stderr.write(f"lab-agent: {problem}\n")
+        return 2
+    # Each command brings what it needs: the front must not carry SQLite, nor the enforcer TLS.
+    match arguments.command:
+        case "enforcer":
+            from agent import enforcer  # noqa: PLC0415
+
+            return enforcer.main(settings, paths)
+        case "front":
+            from agent import front  # noqa: PLC0415
+
+            return front.main(settings, paths)
+        case "run":
+            return _run(paths)
+        case _:
+            from agent import console  # noqa: PLC0415
+
+            return console.main(arguments, settings, paths)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="lab-agent", description="The agent on a PC of the lab.")
+    parser.add_argument("--version", action="version", version=f"lab-agent {VERSION}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    told = {
+        "enforcer": "the root half: journal, plan, host (run by systemd)",
+        "front": "the half with the network, without rights (run by systemd)",
+        "run": "both halves as the caller, for a prefix",
+        "code": "show the pairing code of this PC",
+        "plan": "show what would be changed on this PC, and why; change nothing",
+        "unpair": "forget the lab and put the PC back as it was",
+    }
+    for name, text in told.items():
+        command = commands.add_parser(name, help=text, description=text)
+        command.add_argument(
+            "--root", type=Path, default=Path("/"), metavar="PREFIX", help="keep all files below PREFIX"
+        )
+        if name == "plan":
+            command.add_argument(
+                "--desired", type=Path, metavar="FILE", help="plan for this document (JSON) instead"
+            )
+            command.add_argument("--json", action="store_true", help="print the plan for programs")
+    return parser
+
+
+def _run(paths: Paths) -> int:
+    """Both halves until one ends or a signal comes; then neither is left."""
+    if paths.root == Path("/"):
+        sys.stderr.write("lab-agent: run needs --root PREFIX; on a PC systemd runs the two halves\n")
+        return 2
+    halves = [
+        subprocess.Popen((sys.executable, "-m", "agent.main", half, "--root", str(paths.root)))
+        for half in ("enforcer", "front")
+    ]
+
+    def stop(_number: int, _frame: object) -> None:
+        for half in halves:
+            half.terminate()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    ended, status = os.wait()
+    for half in halves:
+        if half.pid != ended:
+            half.terminate()
+            half.wait()
+    return 0 if os.waitstatus_to_exitcode(status) in (0, -signal.SIGTERM, -signal.SIGINT) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

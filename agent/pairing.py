@@ -1,0 +1,180 @@
+"""Pairing, the enforcer's side: the code, how often it may be tried, and what is kept.
+
+The front only carries the messages. It never knows the code nor the key that
+the exchange gives, so whoever takes the front over cannot pair the PC with
+another lab.
+"""
+
+import secrets
+import selectors
+import sys
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from subprocess import Popen, TimeoutExpired
+from typing import NamedTuple
+
+from agent.core.messages import Refused, SpakeResult, SpakeTask
+from agent.host import Host
+from agent.ports import ActionFailed, Clock
+from contract.pairing import (
+    CODE_DIGITS,
+    CODE_LIFE_S,
+    TRY_EVERY_S,
+    WRONG_TRIES,
+    PairFinish,
+    PairOffer,
+    PairStart,
+)
+from contract.wire import CONTRACT, ContractError, decode, encode
+
+HELPER_TIMEOUT_S = 15
+"""Time for the helper to start and to answer, on the slowest PC; 0.3 s as a rule."""
+
+_LONGEST_LINE = 64 << 10
+
+
+class Code(NamedTuple):
+    """What the screen shows, and until when."""
+
+    digits: str
+    ends_at: datetime
+
+
+class Paired(NamedTuple):
+    """What a finished pairing brings: the lab's PairStart, and our identity in PEM."""
+
+    start: PairStart
+    identity: bytes
+
+
+class Pairing:
+    """The pairing of one unpaired station. `show` is called with each new code, and with None at the end."""
+
+    def __init__(self, station: str, host: Host, clock: Clock, show: Callable[[Code | None], None]) -> None:
+        self._station = station
+        self._host = host
+        self._clock = clock
+        self._show = show
+        self._helper: Popen[bytes] | None = None
+        self._start: PairStart | None = None
+        self._offer = ""
+        self._last_try = float("-inf")
+        self._tries = 0
+        self.code = self._new_code()
+
+    def refresh(self) -> float:
+        """Make a new code if the old one has ended; seconds until this has to be called again."""
+        if self._clock.now() >= self.code.ends_at:
+            self.code = self._new_code()
+        return max(0.0, (self.code.ends_at - self._clock.now()).total_seconds())
+
+    def begin(self, start: PairStart) -> PairOffer | Refused:
+        """The first round. Each one counts as a try: who asks can check one guess with the answer."""
+        if start.contract != CONTRACT:
+            return Refused(message=f"this agent speaks contract {CONTRACT}, not {start.contract}")
+        self.refresh()
+        wait = self._last_try + TRY_EVERY_S - self._clock.monotonic()
+        if wait > 0:
+            return Refused(message="one try at a time: wait a moment and try again", retry_after_s=wait)
+        self._last_try = self._clock.monotonic()
+        self._end_helper()
+        if self._tries >= WRONG_TRIES:
+            self.code = self._new_code()
+            return Refused(
+                message=f"{WRONG_TRIES} tries failed, so the PC shows a new code now: use that one",
+                retry_after_s=TRY_EVERY_S,
+            )
+        self._tries += 1
+        try:
+            self._helper = self._host.start((sys.executable, "-m", "agent.helpers.spake"), user="nobody")
+            result = self._told(SpakeTask(code=self.code.digits, station=self._station, start=start))
+        except ActionFailed as error:
+            self._end_helper()
+            return Refused(message=f"pairing cannot be done on this PC: {error}")
+        if result.offer is None:
+            self._end_helper()
+            return Refused(message=result.error or "pairing gave no answer")
+        self._start, self._offer = start, result.offer.pairing
+        return result.offer
+
+    def end(self, finish: PairFinish) -> Paired | Refused:
+        """The second round; the code is used up when it succeeds."""
+        if self._helper is None or self._start is None or finish.pairing != self._offer:
+            return Refused(message="no such pairing is under way; start again")
+        start = self._start
+        try:
+            result = self._told(finish)
+        except ActionFailed as error:
+            return Refused(message=f"pairing cannot be done on this PC: {error}")
+        finally:
+            self._end_helper()
+        if not result.identity:
+            return Refused(message=result.error or "pairing gave no answer")
+        return Paired(start=start, identity=result.identity)
+
+    def close(self) -> None:
+        """The station is paired, or the enforcer ends: no code any more."""
+        self._end_helper()
+        self._show(None)
+
+    def _new_code(self) -> Code:
+        self._tries = 0
+        digits = f"{secrets.randbelow(10**CODE_DIGITS):0{CODE_DIGITS}d}"
+        code = Code(digits, self._clock.now() + timedelta(seconds=CODE_LIFE_S))
+        self._show(code)
+        return code
+
+    def _told(self, message: SpakeTask | PairFinish) -> SpakeResult:
+        """What the helper answers. Raises ActionFailed when it does not."""
+        helper = self._helper
+        if helper is None or helper.stdin is None or helper.stdout is None:
+            raise ActionFailed("the helper has ended")
+        try:
+            helper.stdin.write(encode(message) + b"\n")
+            helper.stdin.flush()
+            with selectors.DefaultSelector() as ready:
+                ready.register(helper.stdout, selectors.EVENT_READ)
+                if not ready.select(HELPER_TIMEOUT_S):
+                    raise ActionFailed(f"the helper did not answer within {HELPER_TIMEOUT_S} s")
+            return decode(SpakeResult, helper.stdout.readline(_LONGEST_LINE))
+        except (OSError, ContractError) as error:
+            raise ActionFailed(f"the helper failed: {error}") from None
+
+    def _end_helper(self) -> None:
+        helper, self._helper, self._start, self._offer = self._helper, None, None, ""
+        if helper is None:
+            return
+        for stream in (helper.stdin, helper.stdout):
+            if stream is not None:
+                try:
+                    stream.close()
+                except BrokenPipeError:
+                    continue
+        try:
+            helper.wait(1)
+        except TimeoutExpired:
+            helper.kill()
+            helper.wait()
+
+
+def show_code(code_file: Path, run: Path, code: Code | None) -> None:
+    """Put the code where a technician at the PC finds it: `lab-agent code`, and above the login prompt.
+
+    Only root reads the file; what stands above the prompt is for whoever is in the room.
+    """
+    issue = run / "issue.d/lab-agent.issue"
+    if code is None:
+        code_file.unlink(missing_ok=True)
+        issue.unlink(missing_ok=True)
+    else:
+        code_file.parent.mkdir(0o755, parents=True, exist_ok=True)
+        fresh = code_file.with_name(".code.new")
+        fresh.touch(0o600)
+        fresh.write_text(f"{code.digits} {code.ends_at.isoformat()}\n", encoding="ascii")
+        fresh.replace(code_file)
+        issue.parent.mkdir(0o755, parents=True, exist_ok=True)
+        spaced = f"{code.digits[:3]} {code.digits[3:]}"
+        issue.write_text(f"Codice per l'abbinamento / pairing code: {spaced}\n\n", encoding="ascii")
+    # getty prints its prompt anew when this file changes (agetty(8), --reload).
+    (run / "agetty.reload").touch()

@@ -1,0 +1,279 @@
+"""The station as the lab sees it: what it was told, what is in force, whom it obeys.
+
+Everything here happens on the enforcer's one thread, in an order that survives a
+power cut at any line: first the journal, then the effect, then what says that
+the effect was seen.
+"""
+
+import os
+import pwd
+import ssl
+from collections.abc import Callable, Iterable
+from datetime import datetime
+
+from agent.converge import Outcome, converge
+from agent.core.changes import Kind
+from agent.core.messages import Delivered, EnforcerState, Performed, Refused
+from agent.host import Host
+from agent.journal import Journal, JournalError
+from agent.pairing import Code, Paired, Pairing
+from agent.ports import Clock
+from agent.seal import SealBroken, check_seal
+from agent.settings import Paths, Settings
+from agent.trust import Trust, TrustStore, write_private
+from contract.desired import DesiredState, Resources
+from contract.exchange import Command, CommandResult, Signed
+from contract.pairing import PairDone, PairFinish, PairOffer, PairStart
+from contract.status import Condition, ConditionType
+from contract.wire import CONTRACT, ContractError, decode
+
+NOTHING = Resources()
+"""What a station shall be that no lab has told anything: as it was."""
+
+
+class Station:
+    """One PC. `show` is called with each new pairing code, and with None when there is none any more."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        paths: Paths,
+        kinds: Iterable[Kind],
+        host: Host,
+        journal: Journal,
+        clock: Clock,
+        show: Callable[[Code | None], None],
+        log: Callable[[str], None],
+    ) -> None:
+        self._settings = settings
+        self._paths = paths
+        self._kinds = tuple(kinds)
+        self._host = host
+        self._journal = journal
+        self._clock = clock
+        self._show = show
+        self._log = log
+        self._trusts = TrustStore(paths.enforcer_state)
+        self._conditions: dict[ConditionType, Condition] = {}
+        self.trust: Trust | None = None
+        self.pairing: Pairing | None = None
+        self.desired: DesiredState | None = None
+        self.version = 0
+        """Grows with every change of `state`."""
+        if journal.unpairing:
+            self._finish_leaving()
+        self._load()
+        if journal.set_aside is not None:
+            self._say("JournalFailed", True, "SetAside", f"a damaged journal is kept as {journal.set_aside}")
+
+    @property
+    def wanted(self) -> Resources:
+        """What the host shall be now."""
+        return NOTHING if self.desired is None else self.desired.resources
+
+    def watched(self) -> set[str]:
+        """Every path whose change is worth a look."""
+        return {path for kind in self._kinds for path in kind.watched(self.wanted)}
+
+    def state(self) -> EnforcerState:
+        """What the front may know."""
+        return EnforcerState(
+            station=self._settings.station,
+            epoch=self._journal.epoch,
+            lab="" if self.trust is None else self.trust.lab,
+            ca=b"" if self.trust is None else self.trust.ca,
+            profile="" if self.desired is None else self.desired.profile,
+            desired_revision=0 if self.desired is None else self.desired.revision,
+            applied_revision=self._journal.applied,
+            conditions=tuple(sorted(self._conditions.values(), key=lambda found: found.type)),
+            at=self._clock.now(),
+        )
+
+    def look(self) -> bool:
+        """Look at the host and make it what it shall be; whether it is.
+
+        A drift that was repaired is told, with what it was.
+        """
+        revision = 0 if self.desired is None else self.desired.revision
+        fresh = revision != self._journal.applied
+        try:
+            outcome = converge(self._kinds, self.wanted, self._host, self._journal)
+            if outcome.converged:
+                self._journal.set_applied(revision, self._clock.now())
+                if "JournalFailed" in self._conditions:
+                    self._say("JournalFailed", False, "Written", "the journal can be written")
+        except JournalError as error:
+            self._say("JournalFailed", True, "CannotWrite", f"{error}; make room on the disk")
+            self._say(
+                "Converged", False, "JournalFailed", "nothing is changed while the journal cannot be written"
+            )
+            return False
+        self._tell(outcome, revision, fresh)
+        return outcome.converged
+
+    def deliver(self, signed: Signed) -> Delivered:
+        """A desired state from the lab: checked, journalled; the next look makes it true."""
+        trust = self.trust
+        if trust is None:
+            return Delivered(accepted=False, revision=0, message="this station is not paired")
+        held = self.desired
+        try:
+            target = self._journal.target()
+            if target is not None and target[1] == signed:
+                return Delivered(accepted=True, revision=target[0])
+            desired = decode(DesiredState, check_seal(self._host, signed, trust.signing_key))
+            problem = self._problem(desired, trust)
+            if problem:
+                return self._refuse(problem)
+            if held is not None and desired.revision <= held.revision:
+                return self._refuse(
+                    f"revision {desired.revision} is not newer than {held.revision}, which is held"
+                )
+            self._journal.accept(desired.revision, signed, self._clock.now())
+        except (SealBroken, ContractError) as error:
+            return self._refuse(str(error))
+        except JournalError as error:
+            self._say("JournalFailed", True, "CannotWrite", f"{error}; make room on the disk")
+            return Delivered(
+                accepted=False, revision=0 if held is None else held.revision, message=str(error)
+            )
+        self.desired = desired
+        self._log(f"revision {desired.revision} (profile {desired.profile}) is wanted")
+        self._conditions.pop("DesiredRefused", None)
+        self.version += 1
+        return Delivered(accepted=True, revision=desired.revision)
+
+    def perform(self, signed: Signed) -> Performed:
+        """A command of the lab: done once, however often it comes."""
+        trust = self.trust
+        if trust is None:
+            return Performed(result=None, message="this station is not paired")
+        try:
+            command = decode(Command, check_seal(self._host, signed, trust.signing_key))
+            problem = self._problem(command, trust)
+            if problem:
+                return Performed(result=None, message=problem)
+            known = self._journal.result_of(command.id)
+            if known is not None:
+                return Performed(result=known)
+            if command.issued_at < trust.paired_at:
+                return Performed(result=None, message="the command is older than the pairing")
+            result = CommandResult(id=command.id, done=True, message="unpaired")
+            self.leave(result)
+        except (SealBroken, ContractError, JournalError) as error:
+            return Performed(result=None, message=str(error))
+        return Performed(result=result)
+
+    def begin_pairing(self, start: PairStart) -> PairOffer | Refused:
+        """See Pairing.begin."""
+        if self.pairing is None:
+            return Refused(message="this station is paired; unpair it first (lab-agent unpair, as root)")
+        return self.pairing.begin(start)
+
+    def end_pairing(self, finish: PairFinish) -> PairDone | Refused:
+        """See Pairing.end; when it succeeds the lab is trusted from now on."""
+        if self.pairing is None:
+            return Refused(message="this station is paired; unpair it first (lab-agent unpair, as root)")
+        paired = self.pairing.end(finish)
+        if isinstance(paired, Refused):
+            return paired
+        try:
+            self._keep(paired)
+        except OSError as error:
+            return Refused(message=f"the pairing could not be stored: {error.strerror}")
+        self._log(f"paired with lab {paired.start.lab}")
+        self._load()
+        return PairDone(station=self._settings.station)
+
+    def leave(self, result: CommandResult | None = None) -> None:
+        """Forget the lab, and let the next look put the PC back as it was. Raises JournalError."""
+        self._journal.begin_unpairing(result, self._clock.now())
+        self._finish_leaving()
+        self._log("unpaired")
+        self._load()
+
+    def _finish_leaving(self) -> None:
+        self._trusts.remove()
+        for file in (self._paths.identity_file, self._paths.ca_file, self._paths.revocations_file):
+            file.unlink(missing_ok=True)
+        self._journal.end_unpairing(self._clock.now())
+
+    def _load(self) -> None:
+        self.version += 1
+        self.trust = self._trusts.load(self._settings.station)
+        target = self._journal.target() if self.trust is not None else None
+        self.desired = None if target is None else decode(DesiredState, target[1].payload)
+        if self.trust is not None and self.pairing is not None:
+            self.pairing.close()
+            self.pairing = None
+        elif self.trust is None and self.pairing is None:
+            self.pairing = Pairing(self._settings.station, self._host, self._clock, self._show)
+
+    def _keep(self, paired: Paired) -> None:
+        """Store a pairing. Trust is written last: without it none of the rest counts."""
+        folder = self._paths.front_state
+        folder.mkdir(0o700, parents=True, exist_ok=True)
+        owner: tuple[int, int] | None = None
+        if os.geteuid() == 0 and self._paths.root.as_posix() == "/":
+            account = pwd.getpwnam(self._settings.front_user)
+            owner = (account.pw_uid, account.pw_gid)
+            os.chown(folder, *owner)
+        start = paired.start
+        self._paths.revocations_file.unlink(missing_ok=True)
+        write_private(self._paths.ca_file, ssl.DER_cert_to_PEM_cert(start.ca).encode(), owner)
+        write_private(self._paths.identity_file, paired.identity, owner)
+        trust = Trust(
+            lab=start.lab,
+            station=self._settings.station,
+            ca=start.ca,
+            signing_key=start.signing_key,
+            paired_at=self._clock.now(),
+        )
+        self._trusts.save(trust)
+
+    def _problem(self, document: DesiredState | Command, trust: Trust) -> str:
+        """Why a document that the lab signed is not for us; empty if it is."""
+        if document.contract != CONTRACT:
+            return f"it is of contract {document.contract}, and this agent speaks {CONTRACT}"
+        if (document.lab, document.station) != (trust.lab, trust.station):
+            return (
+                f"it is for {document.station} of lab {document.lab}, not for {trust.station} of {trust.lab}"
+            )
+        return ""
+
+    def _refuse(self, message: str) -> Delivered:
+        self._say("DesiredRefused", True, "Refused", f"a desired state was refused: {message}")
+        held = 0 if self.desired is None else self.desired.revision
+        return Delivered(accepted=False, revision=held, message=message)
+
+    def _tell(self, outcome: Outcome, revision: int, fresh: bool) -> None:
+        for change in outcome.done:
+            self._log(f"{change.kind}: {change.subject}: {change.why}")
+        if outcome.failed is not None:
+            where = f"{outcome.failed.kind}, {outcome.failed.subject}"
+            self._log(f"{where}: {outcome.reason}")
+            self._say("Converged", False, "ActionFailed", f"{where}: {outcome.reason}")
+        elif revision == 0:
+            self._say("Converged", True, "Unmanaged", "no lab has said what this PC shall be")
+        elif outcome.done and not fresh:
+            subjects = ", ".join(sorted({change.subject for change in outcome.done}))
+            message = f"revision {revision} is in force; {subjects} was put back at {self._hour()}"
+            self._say("Converged", True, "Applied", message)
+        elif fresh or not self._is("Converged", "Applied"):
+            self._say("Converged", True, "Applied", f"revision {revision} is in force")
+
+    def _hour(self) -> str:
+        return f"{self._clock.now():%H:%M:%S} UTC"
+
+    def _is(self, kind: ConditionType, reason: str) -> bool:
+        found = self._conditions.get(kind)
+        return found is not None and found.reason == reason
+
+    def _say(self, kind: ConditionType, status: bool, reason: str, message: str) -> None:
+        old = self._conditions.get(kind)
+        since: datetime = old.since if old is not None and old.status == status else self._clock.now()
+        new = Condition(type=kind, status=status, reason=reason, message=message, since=since)
+        if new != old:
+            self._conditions[kind] = new
+            self.version += 1

@@ -1,0 +1,63 @@
+"""Whom the station obeys: one lab, its CA and its signing key, settled by pairing."""
+
+import os
+from pathlib import Path
+
+from contract.identity import LabId, StationId
+from contract.wire import ContractError, Message, Utc, decode, encode
+
+
+class Trust(Message, frozen=True):
+    """What pairing settled. `ca` is DER, `signing_key` the 32 raw bytes of an Ed25519 key."""
+
+    lab: LabId
+    station: StationId
+    ca: bytes
+    signing_key: bytes
+    paired_at: Utc
+
+
+class TrustStore:
+    """The one file that says so; there is none while the station is unpaired."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / "trust.json"
+
+    def load(self, station: str) -> Trust | None:
+        """The trust of `station`; None while unpaired, and when the PC was given another id."""
+        try:
+            trust = decode(Trust, self._file.read_bytes())
+        except FileNotFoundError:
+            return None
+        except ContractError as error:
+            raise ContractError(
+                f"{self._file} is damaged ({error}); remove it and pair the station again"
+            ) from None
+        return trust if trust.station == station else None
+
+    def save(self, trust: Trust) -> None:
+        """Keep it; whole or not at all, also through a power cut."""
+        write_private(self._file, encode(trust))
+
+    def remove(self) -> None:
+        """Forget the lab."""
+        self._file.unlink(missing_ok=True)
+
+
+def write_private(path: Path, content: bytes, owner: tuple[int, int] | None = None) -> None:
+    """Write `path` by rename, mode 0600, owned by (uid, gid) if given, on the disk when this returns."""
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.unlink(missing_ok=True)
+    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(handle, "wb") as stream:
+        stream.write(content)
+        stream.flush()
+        if owner is not None:
+            os.fchown(handle, *owner)
+        os.fsync(handle)
+    fresh.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

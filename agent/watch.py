@@ -1,0 +1,90 @@
+"""Seeing at once that somebody changed a managed file: inotify, no polling.
+
+A file is watched through its directory (it is replaced by rename), and each
+directory through the one above it (it may vanish and come back).
+"""
+
+import errno
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+
+from inotify_simple import INotify, flags
+
+_EVENTS = (
+    flags.MODIFY
+    | flags.ATTRIB
+    | flags.CLOSE_WRITE
+    | flags.MOVED_FROM
+    | flags.MOVED_TO
+    | flags.CREATE
+    | flags.DELETE
+    | flags.DELETE_SELF
+    | flags.MOVE_SELF
+    | flags.ONLYDIR
+    | flags.EXCL_UNLINK
+)
+
+
+class Watch:
+    """Watches the directories of some paths below `root`; register `fileno()` for reading."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._inotify = INotify(nonblocking=True)
+        self._names: dict[int, frozenset[str] | None] = {}
+        self._wanted: dict[str, frozenset[str] | None] = {}
+
+    def fileno(self) -> int:
+        """The descriptor that becomes readable."""
+        return int(self._inotify.fileno())
+
+    def follow(self, paths: Iterable[str]) -> None:
+        """Watch for changes of these files from now on, and of nothing else.
+
+        Called after each look at the host: a directory that was not there the
+        last time is found now. One that is watched already costs a system call.
+        """
+        self._wanted = _directories(paths)
+        seen: dict[int, frozenset[str] | None] = {}
+        for directory, names in self._wanted.items():
+            try:
+                watch = self._inotify.add_watch(self._root / directory.lstrip("/"), _EVENTS)
+            except OSError as error:
+                if error.errno in (errno.ENOENT, errno.ENOTDIR):
+                    continue
+                raise
+            seen[watch] = names
+        for watch in set(self._names) - set(seen):
+            try:
+                self._inotify.rm_watch(watch)
+            except OSError as error:
+                if error.errno != errno.EINVAL:  # the directory is gone, and its watch with it
+                    raise
+        self._names = seen
+
+    def take(self) -> bool:
+        """Take what has happened; whether any of it concerns a watched file."""
+        concerns = False
+        for event in self._inotify.read(timeout=0):
+            names = self._names.get(event.wd, frozenset())
+            own = flags.DELETE_SELF | flags.MOVE_SELF | flags.Q_OVERFLOW | flags.IGNORED
+            concerns = concerns or bool(event.mask & own) or names is None or event.name in names
+        return concerns
+
+    def close(self) -> None:
+        """Stop watching."""
+        self._inotify.close()
+
+
+def _directories(paths: Iterable[str]) -> dict[str, frozenset[str] | None]:
+    """Directory to the names in it that matter; None is all (a managed file's own directory)."""
+    found: dict[str, frozenset[str] | None] = {}
+    for path in paths:
+        parent = PurePosixPath(path).parent
+        found[str(parent)] = None
+        while str(parent) != "/":
+            child, parent = parent.name, parent.parent
+            names = found.get(str(parent), frozenset())
+            if names is not None:
+                found[str(parent)] = names | {child}
+    return found
