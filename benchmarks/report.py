@@ -73,14 +73,7 @@ def command(argv: Sequence[str], env: Mapping[str, str] | None = None) -> Callab
     """A call that runs `argv` to its end with its output in a pipe; raises where it fails."""
 
     def run() -> None:
-        subprocess.run(
-            argv,
-            env=env,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            check=True,
-        )
+        subprocess.run(argv, env=env, stdin=subprocess.DEVNULL, capture_output=True, check=True)
 
     return run
 

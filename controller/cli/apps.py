@@ -4,9 +4,14 @@ from typing import Any
 
 import click
 import typer
+import typer.core
 from typer.core import TyperGroup
 
 from controller.cli.i18n import _
+
+# Where rich is installed, Typer 0.20.1 imports it for every --help and escapes the help for it,
+# even in the plain mode that STYLE asks for ("\\[required]" on the screen). Typer is pinned exactly.
+typer.core.HAS_RICH = False
 
 
 class Group(TyperGroup):

@@ -21,10 +21,7 @@ class Shell(StrEnum):
 
 
 @app.command(
-    help=_(
-        "Print the completion script of a shell, as in: "
-        "labctl completion bash > /etc/bash_completion.d/labctl"
-    )
+    help=_("Print a shell's completion script. As in: labctl completion bash > /etc/bash_completion.d/labctl")
 )
 def completion(
     shell: Annotated[Shell, typer.Argument(metavar="bash|zsh|fish", help=_("Which shell."))],

@@ -44,6 +44,12 @@ class Failure(click.ClickException):
             click.echo("  " + self.hint, file=out)
 
 
+def sentence(text: str) -> str:
+    """`text` with a capital and a full stop, for one that came without."""
+    text = text[:1].upper() + text[1:]
+    return text if not text or text[-1] in ".!?" else text + "."
+
+
 def colour_for(stream: IO[Any]) -> bool:
     """Whether to colour what goes to `stream`: a terminal, and NO_COLOR (no-color.org) is not set."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

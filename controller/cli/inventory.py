@@ -13,7 +13,7 @@ from controller.cli.status import no_pcs
 app = alone()
 
 
-@app.command(help=_("List the PCs' hardware: maker, model, serial number, processor, memory, disk."))
+@app.command(help=_("List the PCs: model, serial number, memory, disk, address."))
 def inventory(
     as_json: Annotated[bool, typer.Option("--json", help=_("For programs."))] = False,
 ) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from controller.cli.apps import noun
+from controller.cli.check import check
 from controller.cli.client import ANSWER_S, Refused, door, understood
 from controller.cli.errors import Code, Failure
 from controller.cli.i18n import _
@@ -87,7 +88,7 @@ def _published(item: dict[str, Any]) -> Cell:
     return Cell(str(item["published"]), "green")
 
 
-@app.command("show", help=_("Print a profile as it is written, or with everything it builds on."))
+@app.command("show", help=_("Print a profile, as written or with all it builds on."))
 def show_profile(
     name: Name,
     resolved: Annotated[bool, typer.Option(help=_("With everything it builds on."))] = False,
@@ -111,7 +112,10 @@ def show_profile(
         say(text.rstrip("\n"))
 
 
-@app.command(help=_("Say what a publication would change, PC by PC; nothing is sent."))
+app.command("check", help=_("Check the files: what is wrong, where, and what to write."))(check)
+
+
+@app.command(help=_("Say what a publication would change on which PC."))
 def diff(name: Name, as_json: Json = False) -> None:
     """The command."""
     with working(_("comparing")):
@@ -158,7 +162,7 @@ def _value(value: Any) -> str:
     return text if len(text) <= 200 else text[:200] + " ..."
 
 
-@app.command(help=_("Make the files as they are what every PC with this profile shall be."))
+@app.command(help=_("Send the files as they are to every PC with the profile."))
 def publish(name: Name, why: Why = "", wait: Wait = 30, as_json: Json = False) -> None:
     """The command."""
     with working(_("publishing {name} and waiting for the PCs").format(name=name)):
@@ -225,7 +229,7 @@ def target(text: str) -> str:
     return f"{kind}:{station(name)}"
 
 
-@app.command(help=_("Say which profile the lab, a group or a PC has: the PC's own wins, then the group's."))
+@app.command(help=_("Give a profile to the lab, a group or a PC. A PC's own wins, then its group's."))
 def assign(
     name: Annotated[
         str,
@@ -313,7 +317,7 @@ def outcome_code(answer: dict[str, Any]) -> Code:
     return Code.SOME_FAILED if answer["failed"] or late else Code.DONE
 
 
-@app.command(help=_("Say where each setting of a PC came from: lab, group, PC, profile or service."))
+@app.command(help=_("Say where each setting of a PC came from."))
 def explain(
     pc: Annotated[
         str,

@@ -1,6 +1,5 @@
 """labctl status: the lab on one screen."""
 
-from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Any, NamedTuple
@@ -92,7 +91,7 @@ class Lab(NamedTuple):
     stations: tuple[Station, ...]
 
 
-@app.command(help=_("Show every PC: is it there, is it as it shall be, what is wrong."))
+@app.command(help=_("Show every PC: is it there, is it right, what is wrong."))
 def status(
     watch: Annotated[
         bool, typer.Option("--watch", "-w", help=_("Keep it on the screen, live; q leaves."))
@@ -170,29 +169,29 @@ def no_pcs() -> str:
 
 def headline(lab: Lab) -> str:
     """The line above the table."""
-    well = sum(station.well for station in lab.stations)
-    there = Counter(station.presence for station in lab.stations)["online"]
-    return _("{lab}: {pcs}, {there} online, {well} as they shall be. Revision {revision}, {time}.").format(
-        lab=lab.name,
-        pcs=pcs(len(lab.stations)),
-        there=there,
-        well=well,
-        revision=lab.revision,
-        time=moment(lab.at, lab.at),
+    return _("{lab}, revision {revision}, {time}").format(
+        lab=lab.name, revision=lab.revision, time=moment(lab.at, lab.at)
     )
 
 
 def footer(lab: Lab) -> list[str]:
-    """The sentences under the table: what to look at, PC by PC."""
-    lines = [f"{station.id}: {text}" for station in lab.stations for _name, text in station.troubles]
-    waiting = [station for station in lab.stations if station.desired != station.applied]
-    if waiting:
+    """The lines under the table: how many are well, and what to look at, PC by PC."""
+    well = sum(station.well for station in lab.stations)
+    there = sum(station.presence == "online" for station in lab.stations)
+    lines = [
+        _("{pcs}: {there} online, {well} as they shall be.").format(
+            pcs=pcs(len(lab.stations)), there=there, well=well
+        )
+    ]
+    lines += [f"{station.id}: {text}" for station in lab.stations for _name, text in station.troubles]
+    behind = sum(station.desired != station.applied for station in lab.stations)
+    if behind:
         lines.append(
             ngettext(
                 "{count} PC has not applied its newest revision yet.",
                 "{count} PCs have not applied their newest revision yet.",
-                len(waiting),
-            ).format(count=len(waiting))
+                behind,
+            ).format(count=behind)
         )
     return lines
 

@@ -14,7 +14,7 @@ from controller.cli.stations import about_station, complete_station, station
 app = alone()
 
 
-@app.command(help=_("Let a PC go: it forgets the lab, and its certificate is revoked."))
+@app.command(help=_("Let a PC go: it forgets the lab, its certificate is void."))
 def unpair(
     pc: Annotated[
         str, typer.Argument(metavar="PC", parser=station, autocompletion=complete_station, help=_("Which."))
