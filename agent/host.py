@@ -118,11 +118,11 @@ class Host:
         stdin: bytes = b"",
         pass_fds: tuple[int, ...] = (),
     ) -> "subprocess.CompletedProcess[bytes]":
-        """Run a program to its end, as `user` where we may choose.
+        """Run a program to its end, on a real PC as `user`.
 
         Raises ActionFailed when it is not there or takes too long.
         """
-        account = _account(user)
+        account = _account(user if self._real else None)
         try:
             return subprocess.run(
                 argv,
@@ -143,8 +143,8 @@ class Host:
             raise ActionFailed(f"{argv[0]} cannot be run: {error.strerror}") from None
 
     def start(self, argv: tuple[str, ...], *, user: str | None = None) -> "subprocess.Popen[bytes]":
-        """Start a helper that is talked to over its standard input and output."""
-        account = _account(user)
+        """Start a helper that is talked to over its standard input and output; on a real PC as `user`."""
+        account = _account(user if self._real else None)
         try:
             return subprocess.Popen(
                 argv,
