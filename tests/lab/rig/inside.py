@@ -41,9 +41,9 @@ class Inside(subprocess.Popen[bytes]):
         super().__init__(argv, env=env, stdin=stdin, stdout=stdout, stderr=stderr, start_new_session=True)
 
     def send_signal(self, sig: int) -> None:
-        """Send a signal to every process the command consists of."""
-        for pid in self._group.pids():
-            if pid != self.pid:
+        """Send a signal to every process the command consists of; to the helper while it is still on its way in."""
+        if self.poll() is None:
+            for pid in [pid for pid in self._group.pids() if pid != self.pid] or [self.pid]:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, sig)
 
@@ -53,6 +53,7 @@ class Inside(subprocess.Popen[bytes]):
 
     def kill(self) -> None:
         """End the command and everything it started, at once."""
+        super().send_signal(9)  # first, lest it join the group after that was emptied
         self._group.kill()
 
     def wait(self, timeout: float | None = None) -> int:
@@ -119,8 +120,8 @@ def finish(
             out, err = process.communicate(data, timeout)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.communicate()
-            raise
+            out, err = process.communicate()
+            raise subprocess.TimeoutExpired(list(argv), timeout, out, err) from None
     if check and process.returncode != 0:
         raise CommandFailed(
             where, argv, process.returncode, out.decode(errors="replace"), err.decode(errors="replace")

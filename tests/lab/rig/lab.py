@@ -19,6 +19,7 @@ from tests.lab.rig.faults import Faults
 from tests.lab.rig.files import Content, File, write_archive
 from tests.lab.rig.host import RigError, lock, require_root, say, wait_until
 from tests.lab.rig.launch import attached_disks
+from tests.lab.rig.limits import raise_limits, restore_limits
 from tests.lab.rig.machine import Machine
 from tests.lab.rig.network import Network, Nic, mac_of, number_of
 from tests.lab.rig.spec import DISK, Site, Spec
@@ -165,10 +166,11 @@ class Lab:
                 raise RigError(
                     f"{directory} holds the lab {before['prefix']} on {before['net']}: take it down first"
                 )
-            if before != kept:
+            if before is None or not self.network.namespace().exists():
+                raise_limits(self.site.bases)
+                self.network.make_lan()
+            if before != kept:  # last: a lab whose directory has this file has its LAN as well
                 config.write_text(json.dumps(kept, indent=1))
-            if not self.network.namespace().exists() or before is None:
-                self.network.make_bridge()
 
     def _define(
         self,
@@ -217,10 +219,6 @@ class Lab:
         if name == "server":
             seed["/root/.ssh/id_ed25519"] = File(base.ssh_key(self.site.bases).read_bytes(), 0o600)
         return seed
-
-    def add_network(self, bridge: str, net: str) -> None:
-        """Make a second network (`net`.0/24) for machines to have a card in, see Machine.add_nic."""
-        self.network.make_bridge(bridge, net)
 
     # -- what there is
 
@@ -307,6 +305,7 @@ class Lab:
             raise RigError(f"still in use: {', '.join(attached_disks(directory))}")
         self.network.remove()
         self._group.remove()
+        restore_limits(self.site.bases)
         for marker in directory.glob("relay-*"):
             marker.unlink()
 

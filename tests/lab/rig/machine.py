@@ -15,7 +15,7 @@ from tests.lab.rig.cgroups import Group, inner_pid
 from tests.lab.rig.host import CommandFailed, RigError, lock, run_host, wait_until
 from tests.lab.rig.inside import Inside, command, finish
 from tests.lab.rig.launch import attached_disks, freeze_disk, launch
-from tests.lab.rig.network import Nic, mac_of
+from tests.lab.rig.network import Nic, mac_of, number_of
 from tests.lab.rig.spec import Site, Spec
 
 _BOOTED = ("running", "degraded")
@@ -215,9 +215,14 @@ class Machine:
         """A with block in which this thread's new sockets are in the machine's network."""
         return self.site.network.here(self.name)
 
-    def add_nic(self, name: str, bridge: str, address: str) -> Nic:
-        """Put in another network card, plugged into a `bridge` that Lab.add_network made."""
-        nic = Nic(name, bridge, address, mac_of(self.name, card=int(name.removeprefix("eth"))))
+    def add_nic(self, name: str, net: str, address: str | None = None) -> Nic:
+        """Put in another card ("eth1", ...), plugged into the network `net` (10.79.0), which is made at need.
+
+        Its address is by default the one with the machine's own last number there.
+        """
+        card = int(name.removeprefix("eth"))
+        address = address or f"{net}.{number_of(self.name)}"
+        nic = Nic(name, self.site.network.bridge_of(net), address, mac_of(self.name, card))
         self.site.network.make_ports(self.name, [nic])
         self.spec.with_nic(nic).save(self.directory / "machine.json")
         return nic

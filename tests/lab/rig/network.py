@@ -85,31 +85,40 @@ class Network:
         finally:
             os.close(home)
 
-    def make_bridge(self, name: str = "br0", net: str | None = None) -> None:
-        """Make the lan namespace and a bridge in it, network `net`.0/24 (the lab's own by default)."""
+    def make_lan(self) -> None:
+        """Make the lan namespace and the bridge of the lab's own network."""
         with lock(self._lock):
             self._make_namespace("lan")
-            if any(link["ifname"] == name and link.get("ifalias") == _READY for link in self._links()):
-                return
-            self._ip("lan", f"link del {name}", check=False)
-            self._ip(
-                "lan",
-                "link set lo up",
-                f"link add {name} type bridge forward_delay 0 mcast_snooping 0",
-                f"addr add {net or self.net}.1/24 dev {name}",
-                f"link set {name} up alias {_READY}",
-            )
-            # a dead-end gateway must refuse each lookup at once, or every one stalls for seconds
-            self._sysctl("lan", "net/ipv4/icmp_ratelimit", "0")
+            self._make_bridge("br0", self._ready())
 
     def make_ports(self, machine: str, nics: Sequence[Nic]) -> None:
         """Plug a machine's cards into their bridges, with their addresses; those in place stay."""
         with lock(self._lock):
             self._make_namespace(machine)
-            ready = {link["ifname"] for link in self._links() if link.get("ifalias") == _READY}
+            ready = self._ready()
             for nic in nics:
+                self._make_bridge(nic.bridge, ready)
                 if nic.port(machine) not in ready:
                     self._plug(machine, nic)
+
+    def bridge_of(self, net: str) -> str:
+        """Name of the bridge of a network: br0 is the lab's own, another is named after its network."""
+        return "br0" if net == self.net else f"br-{net}"
+
+    def _make_bridge(self, name: str, ready: set[str]) -> None:
+        if name in ready:
+            return
+        net = self.net if name == "br0" else name.removeprefix("br-")
+        self._ip("lan", f"link del {name}", check=False)
+        self._ip(
+            "lan",
+            "link set lo up",
+            f"link add {name} type bridge forward_delay 0 mcast_snooping 0",
+            f"addr add {net}.1/24 dev {name}",
+            f"link set {name} up alias {_READY}",
+        )
+        # a dead-end gateway must refuse each lookup at once, or every one stalls for seconds
+        self._sysctl("lan", "net/ipv4/icmp_ratelimit", "0")
 
     def _plug(self, machine: str, nic: Nic) -> None:
         port, space = nic.port(machine), f"{self.prefix}-{machine}"
@@ -172,10 +181,11 @@ class Network:
                 f"{self.prefix}-{name}", ["ip", *commands], done.returncode, done.stdout, done.stderr
             )
 
-    def _links(self) -> list[dict[str, Any]]:
+    def _ready(self) -> set[str]:
+        """Bridges and ports of the lan namespace that were made to the end."""
         printed = run_host(["ip", "-n", f"{self.prefix}-lan", "-json", "link", "show"]).stdout
         links: list[dict[str, Any]] = json.loads(printed or "[]")
-        return links
+        return {str(link["ifname"]) for link in links if link.get("ifalias") == _READY}
 
     def _sysctl(self, name: str, key: str, value: str) -> None:
         with self.here(name):  # /proc/sys/net is that of the thread that opens it
