@@ -3,7 +3,7 @@
 Ages and durations are seconds, memory and disk figures bytes, instants UTC.
 """
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -378,13 +378,15 @@ class SpidProvider(Model):
     """An identity provider of the federation: its SAML entity and the hosts its pages need."""
 
     entity: Annotated[str, StringConstraints(min_length=1, max_length=300)]
+    name: Annotated[str, StringConstraints(max_length=120)] = ""
     hosts: Annotated[list[Host], Field(min_length=1, max_length=32)]
 
 
 class SpidIn(Model):
-    """`force`: take an empty or shrunken list too."""
+    """`published`: the day of the federation's list; `force`: take an empty, shrunken or older one too."""
 
     providers: Annotated[list[SpidProvider], Field(max_length=200)]
+    published: date | None = None
     force: bool = False
 
 
