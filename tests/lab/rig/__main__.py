@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -44,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--keep-disks", action="store_true", help="the machines' disks stay too")
     commands.add_parser("clean", help="remove the lab and the base trees")
     commands.add_parser("status", help="which machines there are")
+    commands.add_parser("wake", help="switch machines on by magic packet, until interrupted")
     for name, text in (
         ("exec", "run a command inside a machine"),
         ("net", "run a host program in its network"),
@@ -61,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
         ("poweron", "switch on"),
         ("heal", "undo all network faults"),
         ("root", "print the host path of its running root directory"),
-        ("destroy", "take it out of the lab, disk and all"),
+        ("remove", "take it out of the lab, disk and all"),
     ):
         commands.add_parser(name, help=text).add_argument("machine")
     add = commands.add_parser("cut", help="pull the cable (or see the options)")
@@ -102,6 +105,9 @@ def _whole_lab(args: argparse.Namespace) -> None:
         lab.down(keep_disks=args.command == "down" and args.keep_disks)
         if args.command == "clean":
             base.clean(args.bases)
+    elif args.command == "wake":
+        with lab.wake_on_lan(), contextlib.suppress(KeyboardInterrupt):
+            threading.Event().wait()
     else:
         for machine in lab.machines():
             spec, init = machine.spec, machine.init()
@@ -137,7 +143,9 @@ def _one_machine(args: argparse.Namespace) -> None:
             lab.delay(name, args.ms, args.jitter_ms)
         case "heal":
             lab.heal(name)
-        case command:  # crash, reboot, poweroff, poweron, destroy
+        case "remove":
+            lab.remove(name)
+        case command:  # crash, reboot, poweroff, poweron
             getattr(lab.machine(name), command)()
 
 

@@ -72,6 +72,8 @@ class Group:
         for parent in reversed([p for p in self.path.parents if unified() in (p, *p.parents)]):
             with contextlib.suppress(OSError):  # the group that holds processes cannot pass controllers on
                 (parent / "cgroup.subtree_control").write_text("+memory")
+        if not (self.path / "memory.max").exists():
+            raise RigError("this host's control groups cannot limit memory (no memory controller here)")
         (self.path / "memory.max").write_text(limit or "max")
 
     def memory_used(self) -> int:

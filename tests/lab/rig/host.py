@@ -134,13 +134,17 @@ def lock(path: Path, *, shared: bool = False) -> Iterator[None]:
 
     Several holders of a shared lock may coexist; the kernel drops the lock of a process that dies.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(fd)
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+            # the one waited for may have removed the file: then the lock is worth nothing
+            if path.exists() and path.stat().st_ino == os.fstat(fd).st_ino:
+                yield
+                return
+        finally:
+            os.close(fd)
 
 
 def wait_until(met: Callable[[], bool], *, timeout: float, every: float = 0.02) -> bool:

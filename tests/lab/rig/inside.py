@@ -41,7 +41,7 @@ class Inside(subprocess.Popen[bytes]):
         super().__init__(argv, env=env, stdin=stdin, stdout=stdout, stderr=stderr, start_new_session=True)
 
     def send_signal(self, sig: int) -> None:
-        """Send a signal to every process the command consists of; to the helper while it is still on its way in."""
+        """Send a signal to every process of the command; to the helper as long as there is none yet."""
         if self.poll() is None:
             for pid in [pid for pid in self._group.pids() if pid != self.pid] or [self.pid]:
                 with contextlib.suppress(ProcessLookupError):

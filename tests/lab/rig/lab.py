@@ -18,11 +18,12 @@ from tests.lab.rig.cgroups import Group
 from tests.lab.rig.faults import Faults
 from tests.lab.rig.files import Content, File, write_archive
 from tests.lab.rig.host import RigError, lock, require_root, say, wait_until
-from tests.lab.rig.launch import attached_disks
+from tests.lab.rig.launch import attached_disks, check_layer
 from tests.lab.rig.limits import raise_limits, restore_limits
 from tests.lab.rig.machine import Machine
 from tests.lab.rig.network import Network, Nic, mac_of, number_of
 from tests.lab.rig.spec import DISK, Site, Spec
+from tests.lab.rig.wake import wake_on_lan
 
 DEFAULT_PREFIX = "aula"
 DEFAULT_NET = "10.77.0"
@@ -59,11 +60,6 @@ class Lab:
                 raise RigError(
                     f"the lab needs an absolute path free of blanks, colons and commas, not {path}"
                 )
-            for name in ("bin", "lib", "sbin"):
-                if (path / name).is_dir() and not (path / name).is_symlink():
-                    raise RigError(
-                        f"{path}/{name} would hide the system's own: put it under {path}/usr/{name}"
-                    )
         self.release = release
         self.app_layers = dict(app_layers or {})
         self.network = Network(prefix, net, directory)
@@ -193,6 +189,8 @@ class Lab:
             release = release or self.release
             installed = base.find(release, self.site.bases)
             layers = [app_layer or self.app_layers.get(release)]
+            for layer in filter(None, layers):
+                check_layer(layer, installed.tree)
             if name == "server":
                 layers.append(installed.server)
             spec = Spec(
@@ -242,6 +240,16 @@ class Lab:
     def pcs(self) -> list[Machine]:
         """All machines but the server."""
         return [machine for machine in self.machines() if machine.name != "server"]
+
+    def remove(self, name: str) -> None:
+        """Take a machine out of the lab for good, disk and all. Starting the name again makes a new PC."""
+        machine = self.machine(name)
+        self.heal(name)
+        machine.discard()
+
+    def wake_on_lan(self) -> contextlib.AbstractContextManager[None]:
+        """A with block in which the magic packet with its address switches on a machine that is off."""
+        return wake_on_lan(self.network, self.machines)
 
     # -- faults, by machine name; nic narrows a fault to one of several cables
 

@@ -40,6 +40,7 @@ def launch(site: Site, spec: Spec, group: Group, log: Path) -> None:
     lab = Group(site.group)
     lab.create()
     lab.delegate()
+    group.remove()  # what earlier boots left empty
     group.create()
     Group(f"{group.relative}/launcher").path.mkdir(exist_ok=True)
     if spec.memory:
@@ -86,6 +87,28 @@ def _nspawn_arguments(spec: Spec, directory: Path) -> list[str]:
         "--system-call-filter=bpf",
         *(f"--bind-ro={outside}:{inside}" for outside, inside in spec.binds),
     ]
+
+
+def check_layer(layer: Path, tree: Path) -> None:
+    """Raise RigError when a layer would change directories of the base tree it is to be stacked on.
+
+    A directory that is in both shows with the layer's owner and permissions: an /etc that only root may
+    enter stops a machine in ways that are hard to read. And a /lib beside /usr/lib would hide the system's
+    link of that name.
+    """
+    for directory, names, _ in os.walk(layer):
+        inside = Path(directory).relative_to(layer)
+        for name in list(names):
+            ours, theirs = layer / inside / name, tree / inside / name
+            if not theirs.exists() or ours.is_symlink():
+                names.remove(name)
+            elif theirs.is_symlink():
+                raise RigError(f"{ours} would hide the system's link: put its files where the link leads")
+            else:
+                a, b = ours.stat(), theirs.stat()
+                if (a.st_mode, a.st_uid, a.st_gid) != (b.st_mode, b.st_uid, b.st_gid):
+                    wanted = f"mode {b.st_mode & 0o7777:o}, owner {b.st_uid}:{b.st_gid}"
+                    raise RigError(f"{ours} needs the permissions it has in the system: {wanted}")
 
 
 def _make_disk(directory: Path, size: str) -> None:

@@ -216,7 +216,8 @@ class Machine:
         return self.site.network.here(self.name)
 
     def add_nic(self, name: str, net: str, address: str | None = None) -> Nic:
-        """Put in another card ("eth1", ...), plugged into the network `net` (10.79.0), which is made at need.
+        """Put in another card ("eth1", ...), plugged into the network `net` (10.79.0), which is made at
+        need.
 
         Its address is by default the one with the machine's own last number there.
         """
@@ -306,10 +307,10 @@ class Machine:
         """Have everything written so far reach the disk, so that a power cut cannot take it."""
         self.run(["sync", "-f", "/"])
 
-    def destroy(self) -> None:
-        """Take the machine out of the lab for good: power, disk, network. A next start makes a new PC."""
+    def discard(self) -> None:
+        """Take power, disk and network away for good (see Lab.remove)."""
         self._group.kill()
         self._wait_off(30)
         self._group.remove()
         self.site.network.remove(self.name)
-        shutil.rmtree(self.directory, ignore_errors=True)
+        shutil.rmtree(self.directory)
