@@ -69,9 +69,14 @@ def update(
         _ask(as_json)
     body = {
         "providers": [
-            {"entity": provider.entity, "hosts": list(dict.fromkeys((*provider.hosts, *provider.logout)))}
+            {
+                "entity": provider.entity,
+                "name": provider.name,
+                "hosts": list(dict.fromkeys((*provider.hosts, *provider.logout))),
+            }
             for provider in federation.providers
         ],
+        "published": federation.published.isoformat(),
         "force": force,
     }
     answer = door().post("/v1/services/spid", body)

@@ -1,0 +1,182 @@
+"""The translators' tool: brings the catalogues of labctl in step with the sources, and compiles them.
+
+    python -m tools.catalogues           extract, update, compile; lists what still wants translating
+    python -m tools.catalogues --check   changes nothing; fails where that would
+
+The compiled .mo files are committed: a wheel built without Babel has them, and
+tests/unit/cli/test_catalogues.py fails where they are not current. English has
+a catalogue of its own, message for message, because without one a technician
+who reads "en, then it" (LANGUAGE=en:it) would be shown Italian.
+"""
+
+import io
+import sys
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from string import Formatter
+
+from babel.messages import Catalog, Message
+from babel.messages.extract import extract_from_dir
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po, write_po
+
+ROOT = Path(__file__).parents[1]
+LOCALES = ROOT / "controller/cli/locale"
+DOMAIN = "labctl"
+LANGUAGES = ("it", "en")
+SOURCES = ("controller", "kiosk_profiles")
+"""Packages whose words technicians read through the domain."""
+
+KEYWORDS = {"_": None, "mark": None, "gettext": None, "ngettext": (1, 2)}
+
+
+def extracted() -> Catalog:
+    """Every message in the sources, in the order of files and lines."""
+    template = Catalog(project="labctl", charset="utf-8")
+    for source in SOURCES:
+        for _file, _line, text, comments, context in extract_from_dir(
+            ROOT / source,
+            method_map=[("**.py", "python")],
+            options_map={},
+            keywords=KEYWORDS,
+            comment_tags=("Translators:",),
+            strip_comment_tags=True,
+        ):
+            if text not in ("", ("", "")):
+                template.add(text, auto_comments=comments, context=context)
+    return template
+
+
+def updated(language: str, template: Catalog) -> Catalog:
+    """The committed catalogue of `language` with the messages of `template`: none guessed, none left over."""
+    old = read(language)
+    new = Catalog(
+        locale=language,
+        domain=DOMAIN,
+        project="labctl",
+        header_comment="# Words of labctl. Written by `python -m tools.catalogues`; translate below.",
+        creation_date=datetime(2026, 1, 1, tzinfo=UTC),  # a real one would differ in every run
+        revision_date=datetime(2026, 1, 1, tzinfo=UTC),
+        last_translator="the project",
+        language_team="the project",
+        copyright_holder="the project",
+        msgid_bugs_address="see README.md",
+        charset="utf-8",
+        fuzzy=False,
+    )
+    for message in _messages(template):
+        known = old.get(message.id[0] if isinstance(message.id, tuple) else message.id)
+        words = message.id if language == "en" else _words(known, message)
+        new.add(message.id, words, flags=message.flags, auto_comments=message.auto_comments)
+    return new
+
+
+def untranslated(catalogue: Catalog) -> list[Message]:
+    """Messages without words, or with words somebody was not sure of."""
+    return [
+        message
+        for message in _messages(catalogue)
+        if message.fuzzy
+        or not message.string
+        or (isinstance(message.string, tuple) and not all(message.string))
+    ]
+
+
+def wrong(catalogue: Catalog) -> list[tuple[Message, str]]:
+    """Translations whose placeholders are not those of the message."""
+    return [(message, str(error)) for message in _messages(catalogue) for error in _errors(message)]
+
+
+def read(language: str) -> Catalog:
+    """The committed catalogue; an empty one where there is none yet."""
+    path = po(language)
+    if not path.exists():
+        return Catalog(locale=language, domain=DOMAIN)
+    with path.open("rb") as file:
+        return read_po(file, locale=language, domain=DOMAIN, charset="utf-8")
+
+
+def po(language: str) -> Path:
+    """Where the words of a language are."""
+    return LOCALES / language / "LC_MESSAGES" / f"{DOMAIN}.po"
+
+
+def mo(language: str) -> Path:
+    """Where gettext reads them."""
+    return po(language).with_suffix(".mo")
+
+
+def as_po(catalogue: Catalog) -> bytes:
+    """The text of the .po file, without places in the sources: they would change with every line."""
+    written = io.BytesIO()
+    write_po(written, catalogue, width=110, no_location=True)
+    return written.getvalue()
+
+
+def as_mo(catalogue: Catalog) -> bytes:
+    """The bytes of the .mo file."""
+    written = io.BytesIO()
+    write_mo(written, catalogue)
+    return written.getvalue()
+
+
+def _messages(catalogue: Catalog) -> Iterator[Message]:
+    return (message for message in catalogue if message.id)
+
+
+def _words(known: Message | None, message: Message) -> str | tuple[str, ...]:
+    """What was written for the message before; nothing where its plural came or went."""
+    if known is None or isinstance(known.id, tuple) != isinstance(message.id, tuple):
+        return ("", "") if isinstance(message.id, tuple) else ""
+    return _texts(known.string) if isinstance(message.id, tuple) else _texts(known.string)[0]
+
+
+def _errors(message: Message) -> list[str]:
+    ids = _texts(message.id)
+    allowed = set().union(*map(_fields, ids))
+    needed = set.intersection(*map(_fields, ids))
+    try:
+        return [
+            f"{text!r} has other placeholders than {ids[0]!r}"
+            for text in _texts(message.string)
+            if text and not needed <= _fields(text) <= allowed
+        ]
+    except ValueError as error:
+        return [f"{ids[0]!r}: {error}"]
+
+
+def _fields(text: str) -> set[str]:
+    return {name for _text, name, _spec, _conversion in Formatter().parse(text) if name}
+
+
+def _texts(value: str | Sequence[str] | None) -> tuple[str, ...]:
+    """The one text of a message, or all of one with a plural."""
+    return (value or "",) if isinstance(value, str | None) else tuple(value)
+
+
+def main() -> int:
+    """Entry point."""
+    check = "--check" in sys.argv[1:]
+    template = extracted()
+    failed = False
+    for language in LANGUAGES:
+        catalogue = updated(language, template)
+        files = {po(language): as_po(catalogue), mo(language): as_mo(catalogue)}
+        stale = [path for path, content in files.items() if not path.exists() or path.read_bytes() != content]
+        for path in stale:
+            if not check:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(files[path])
+            sys.stdout.write(f"{'stale' if check else 'written'}: {path.relative_to(ROOT)}\n")
+        missing, errors = untranslated(catalogue), wrong(catalogue)
+        for message in missing:
+            sys.stdout.write(f"{language}: to translate: {message.id!r}\n")
+        for _message, error in errors:
+            sys.stdout.write(f"{language}: {error}\n")
+        failed = failed or bool(missing or errors or (check and stale))
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
