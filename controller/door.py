@@ -122,13 +122,23 @@ def make_app(services: Services, door: Door) -> FastAPI:
     return app
 
 
-def make_server(app: FastAPI, path: Path) -> uvicorn.Server:
-    """The server of the door. The caller runs it and binds nothing else to `path`.
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, opened: Callable[[], object]) -> None:
+        super().__init__(config)
+        self._opened = opened
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._opened()
+
+
+def make_server(app: FastAPI, path: Path, opened: Callable[[], object]) -> uvicorn.Server:
+    """The server of the door at `path`; calls `opened` once it answers there.
 
     The socket is open to all users of the machine: who may do what is decided
     by uid above, with a sentence, where the file's mode would only say no.
     """
-    return uvicorn.Server(
+    return _Server(
         uvicorn.Config(
             app,
             uds=str(path),
@@ -141,7 +151,8 @@ def make_server(app: FastAPI, path: Path) -> uvicorn.Server:
             log_config=None,
             limit_concurrency=MAX_CONNECTIONS,
             timeout_graceful_shutdown=3,
-        )
+        ),
+        opened,
     )
 
 
@@ -294,9 +305,9 @@ def _add_lab(app: FastAPI, services: Services, operator: Guard, technician: Guar
         return services.groups()
 
     @app.put("/v1/groups/{name}")
-    def set_group(name: Id, body: m.GroupIn, caller: Annotated[Caller, Depends(technician)]) -> m.GroupSet:
+    def set_group(name: Id, body: m.GroupIn, _: Annotated[Caller, Depends(technician)]) -> m.GroupSet:
         """Say who is in a group."""
-        return services.set_group(name, body.stations, caller.user)
+        return services.set_group(name, body.stations)
 
     @app.get("/v1/doctor")
     def doctor(_: Annotated[Caller, Depends(operator)]) -> m.Doctor:

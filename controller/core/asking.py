@@ -1,0 +1,85 @@
+"""What the controller has to say to a station, given what the station last said. Pure."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from contract.exchange import Answer, Ask, Position, Refusal, Signed
+from contract.wire import CONTRACT
+
+MAX_JUMP = 1_000_000
+"""How far past our own counter a station's revision is believed: a restored server may be some
+thousands behind, and a station that lies must not use the numbers up."""
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """All that a station shall get. `revision` 0: nothing is wanted of it."""
+
+    revision: int = 0
+    desired: Signed | None = None
+    revocation_number: int = 0
+    revocations: bytes = b""
+    commands: tuple[Signed, ...] = ()
+    certificate: bytes | None = None
+    ack_through: Position | None = None
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What is known of a station from its answers since this process began.
+
+    `answer` is the last one. `refused`: what it would not take, so that it is
+    not offered again before something is different.
+    """
+
+    answer: Answer | None = None
+    refused: frozenset[tuple[str, int]] = field(default_factory=frozenset)
+    refusals: tuple[Refusal, ...] = ()
+
+
+def compose(out: Outgoing, known: Heard, at: datetime, hold_s: float) -> Ask:
+    """The next Ask. It is held only where there is nothing to say and the station's news is known.
+
+    Before the first answer nothing is sent along: the station may have it all.
+    """
+    last = known.answer
+    if last is None:
+        return Ask(contract=CONTRACT, at=at)
+    behind = last.status.desired_revision < out.revision and ("desired", out.revision) not in known.refused
+    old_list = last.revocation_number < out.revocation_number
+    old_list = old_list and ("revocations", out.revocation_number) not in known.refused
+    certificate = out.certificate if last.signing_request is not None else None
+    idle = not (behind or old_list or certificate or out.commands)
+    return Ask(
+        contract=CONTRACT,
+        at=at,
+        hold_s=hold_s if idle else 0.0,
+        seen=last.news,
+        desired=out.desired if behind else None,
+        commands=out.commands,
+        ack_through=out.ack_through,
+        revocations=out.revocations if old_list else None,
+        certificate=certificate,
+    )
+
+
+def has_news(ask: Ask) -> bool:
+    """Whether an Ask brings the station anything."""
+    return bool(ask.desired or ask.commands or ask.revocations or ask.certificate)
+
+
+def after(known: Heard, out: Outgoing, answer: Answer) -> Heard:
+    """What is known once `answer` has come to what `out` says. Another epoch is another journal."""
+    same = known.answer is not None and known.answer.epoch == answer.epoch
+    refused = known.refused if same else frozenset()
+    numbers = {"desired": out.revision, "revocations": out.revocation_number}
+    new = {(r.what, numbers[r.what]) for r in answer.refusals if r.what in numbers}
+    # Only what is still wanted is remembered, so this never grows.
+    kept = {(what, number) for what, number in refused if numbers.get(what) == number}
+    refusals = answer.refusals or (known.refusals if same and kept else ())
+    return Heard(answer, frozenset(kept | new), refusals)
+
+
+def is_ahead(out: Outgoing, answer: Answer) -> bool:
+    """Whether the station holds a revision that this server has not given: the server was restored."""
+    return bool(out.revision) and out.revision < answer.status.desired_revision

@@ -1,0 +1,199 @@
+"""Where agents say they are: mDNS, and hosts that a technician named.
+
+Hints only, never about who. Whoever shouts on the LAN can add a few addresses
+to try and nothing else: what is kept is bounded, nothing is displaced by what
+comes later, and a goodbye makes nobody forget a station.
+"""
+
+import logging
+import socket
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from zeroconf import IPVersion, ServiceBrowser, ServiceInfo, ServiceStateChange, Zeroconf
+
+from contract.identity import DEFAULT_PORT, SERVICE_TYPE, is_label
+from controller.agent_client import Address
+from controller.clock import Clock
+
+log = logging.getLogger(__name__)
+
+CANDIDATES = 8
+"""Addresses kept for one id: more than any PC has, few enough to try them all in seconds."""
+IDS = 2000
+LIFE_S = 600.0
+"""A hint not repeated for so long is dropped; agents repeat theirs well within (DNS-SD's TTL is 120 s)."""
+RESOLVE_MS = 1500
+SETTLED_S = 1.5
+"""After so long a browser has heard everybody who is there; later ones announce themselves."""
+PROBE_S = 2.0
+
+
+@dataclass(frozen=True)
+class Hint:
+    """Somebody says that `id` is at `address`. `paired`: that it belongs to a lab; None: did not say."""
+
+    id: str
+    address: Address
+    version: str = ""
+    paired: bool | None = None
+    answers: bool | None = None
+    """For a host that a technician named: whether something listens there."""
+
+
+class Hints:
+    """What is remembered. `now` is monotonic seconds; not safe for threads by itself."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[str, dict[Address, tuple[Hint, float]]] = {}
+
+    def add(self, hint: Hint, now: float) -> bool:
+        """Remember a hint; returns whether it was taken. One known already is refreshed, the full
+        list of an id takes no more: a liar who comes later displaces nobody."""
+        known = self._by_id.get(hint.id)
+        if known is None:
+            if len(self._by_id) >= IDS:
+                return False
+            known = self._by_id[hint.id] = {}
+        self._expire(known, now)
+        if hint.address not in known and len(known) >= CANDIDATES:
+            return False
+        known[hint.address] = (hint, now)
+        return True
+
+    def of(self, station: str, now: float) -> list[Hint]:
+        """Hints about one id, the freshest first."""
+        known = self._by_id.get(station, {})
+        self._expire(known, now)
+        return [hint for hint, _at in sorted(known.values(), key=lambda pair: -pair[1])]
+
+    def all(self, now: float) -> list[Hint]:
+        """Every hint, by id."""
+        return [hint for station in sorted(self._by_id) for hint in self.of(station, now)]
+
+    @staticmethod
+    def _expire(known: dict[Address, tuple[Hint, float]], now: float) -> None:
+        for address, (_hint, at) in list(known.items()):
+            if now - at > LIFE_S:
+                del known[address]
+
+
+class Discovery:
+    """mDNS on the lab's networks. `found` is called, from a thread of zeroconf's, for each hint taken."""
+
+    def __init__(self, interfaces: Iterable[str], clock: Clock, found: Callable[[Hint], object]) -> None:
+        self._interfaces = tuple(interfaces)
+        self._clock = clock
+        self._found = found
+        self._lock = threading.Lock()
+        self._heard = threading.Condition(self._lock)
+        self._hints = Hints()
+        self._named: dict[Address, Hint] = {}
+        self._zeroconf: Zeroconf | None = None
+        self._browser: ServiceBrowser | None = None
+        self._resolvers = ThreadPoolExecutor(max_workers=4, thread_name_prefix="resolve")
+        self._started = clock.monotonic()
+        self.problem = ""
+
+    def start(self) -> None:
+        """Begin to listen; where the network has no multicast, say so in `problem` and go on without."""
+        self._started = self._clock.monotonic()
+        try:
+            if self._interfaces:
+                self._zeroconf = Zeroconf(interfaces=list(self._interfaces))
+            else:
+                self._zeroconf = Zeroconf(ip_version=IPVersion.V4Only)
+            self._browser = ServiceBrowser(self._zeroconf, SERVICE_TYPE, handlers=[self._on_change])
+        except OSError as error:
+            self.problem = error.strerror or str(error)
+            log.warning("no multicast: %s; PCs are found by --add and --address only", self.problem)
+
+    def stop(self) -> None:
+        """Listen no more."""
+        self._resolvers.shutdown(wait=False, cancel_futures=True)
+        if self._zeroconf is not None:
+            self._zeroconf.close()
+
+    def candidates(self, station: str) -> list[Address]:
+        """Where a station may be, by what is said."""
+        with self._lock:
+            hints = self._hints.of(station, self._clock.monotonic())
+            named = [hint.address for hint in self._named.values() if hint.id == station]
+        return list(dict.fromkeys([*(hint.address for hint in hints), *named]))
+
+    def unnamed(self) -> list[Address]:
+        """Hosts that a technician named and of which nobody knows yet who they are."""
+        with self._lock:
+            return [hint.address for hint in self._named.values() if not hint.id]
+
+    def learned(self, address: Address, station: str) -> None:
+        """The agent at a named host said who it is."""
+        with self._lock:
+            if address in self._named:
+                self._named[address] = Hint(station, address, answers=True)
+
+    def hints(self, wait_s: float) -> list[Hint]:
+        """All that is known; waits (at most so long) only where listening has just begun."""
+        end = self._clock.monotonic() + wait_s
+        with self._heard:
+            settled = self._started + SETTLED_S
+            while (now := self._clock.monotonic()) < min(end, settled):
+                self._heard.wait(min(end, settled) - now)
+            return [*self._hints.all(now), *self._named.values()]
+
+    def add_host(self, address: Address) -> Hint:
+        """Remember a host that a technician named, and look whether something listens there."""
+        try:
+            with socket.create_connection((address.host, address.port), timeout=PROBE_S):
+                answers = True
+        except OSError:
+            answers = False
+        label = address.host.partition(".")[0].lower()
+        with self._lock:
+            known = self._named.get(address)
+            said = known.id if known else (label if is_label(label) and not label.isdigit() else "")
+            hint = Hint(said, address, answers=answers)
+            if address in self._named or len(self._named) < IDS:
+                self._named[address] = hint
+        if hint.id:
+            self._found(hint)
+        return hint
+
+    # zeroconf's thread
+
+    def _on_change(
+        self, zeroconf: Zeroconf, service_type: str, name: str, state_change: ServiceStateChange
+    ) -> None:
+        if state_change is ServiceStateChange.Removed:
+            return  # a goodbye can be forged, and a PC that is really gone is noticed by its silence
+        info = ServiceInfo(service_type, name)
+        if info.load_from_cache(zeroconf):
+            self._take(info)
+        else:
+            self._resolvers.submit(self._resolve, zeroconf, info)
+
+    def _resolve(self, zeroconf: Zeroconf, info: ServiceInfo) -> None:
+        try:
+            if info.request(zeroconf, RESOLVE_MS):
+                self._take(info)
+        except Exception:  # whatever a stranger's packet does to the library, it is only a hint
+            log.debug("an announcement could not be resolved", exc_info=True)
+
+    def _take(self, info: ServiceInfo) -> None:
+        text = {key: value or b"" for key, value in info.properties.items()}
+        station = text.get(b"id", b"").decode("ascii", "replace")
+        if not is_label(station):
+            return
+        paired = {b"open": False, b"paired": True}.get(text.get(b"pairing", b""))
+        version = "".join(c for c in text.get(b"version", b"").decode("ascii", "replace") if c.isprintable())[
+            :32
+        ]
+        for host in info.parsed_scoped_addresses()[:CANDIDATES]:
+            hint = Hint(station, Address(host, info.port or DEFAULT_PORT), version, paired)
+            with self._heard:
+                taken = self._hints.add(hint, self._clock.monotonic())
+                self._heard.notify_all()
+            if taken:
+                self._found(hint)

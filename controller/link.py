@@ -1,0 +1,321 @@
+"""The exchange with one station: two threads and two connections, one rhythm for all weathers.
+
+On one connection the station holds its answer until it has news; on the other
+it answers at once, and there it gets what is new for it. A station that was
+away is no special case: the same round, tried again after a while, at once
+where discovery or a new desired state gives a reason to.
+"""
+
+import logging
+import random
+import ssl
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from contract.exchange import Answer, Ask, CommandResult, Signed
+from contract.wire import CONTRACT
+from controller.agent_client import Address, AgentClient, Failure, Peer, Reaper
+from controller.clock import Clock
+from controller.core.asking import MAX_JUMP, Heard, Outgoing, after, compose, has_news, is_ahead
+from controller.live import Live
+from controller.words import _
+
+log = logging.getLogger(__name__)
+
+FIRST_PAUSE_S = 0.25
+LONGEST_PAUSE_S = 8.0
+"""Backoff between tries, doubled each time, each with a jitter of a half up or down: a PC that is
+switched on in a network without multicast is found within 12 s."""
+
+BURST = 20
+REFILL_S = 0.5
+"""A station that answers at once without end gets this many rounds, then one each half second."""
+
+PUSH_ROUNDS = 4
+"""Rounds a push may take until the station has it all: one to learn, one to tell, and what came meanwhile."""
+
+STACK_BYTES = 512 * 1024
+"""Enough for TLS and JSON; a thousand PCs' threads then take address space, not memory."""
+
+
+class Household(Protocol):
+    """What the exchange asks of those who decide."""
+
+    def candidates(self, station: str) -> Iterable[Address]:
+        """Where else the station says it is."""
+
+    def moved(self, station: str, address: Address) -> None:
+        """It proved to be at another address."""
+
+    def renewal(self, station: str, request: bytes) -> bytes | str:
+        """A certificate (DER) for its signing request, or why not, in a sentence."""
+
+    def ahead(self, station: str, revision: int) -> None:
+        """It holds a newer revision than we have for it."""
+
+
+@dataclass
+class Shared:
+    """What all links use. `tls` is replaced as a whole when our certificate or the revocations change."""
+
+    lab: str
+    hold_s: float
+    tls: ssl.SSLContext
+    clock: Clock
+    live: Live
+    reaper: Reaper
+
+
+class Bucket:
+    """How many rounds may follow one another without a pause."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._left = float(BURST)
+        self._at = clock.monotonic()
+
+    def pause(self) -> float:
+        """Take one; returns the seconds to wait first."""
+        now = self._clock.monotonic()
+        self._left = min(BURST, self._left + (now - self._at) / REFILL_S) - 1
+        self._at = now
+        return max(0.0, -self._left * REFILL_S)
+
+
+class Channel:
+    """One connection, made when it is needed and made anew when the place or the trust is another."""
+
+    def __init__(self, station: str, shared: Shared) -> None:
+        self._station = station
+        self._shared = shared
+        self._lock = threading.Lock()
+        self._client: AgentClient | None = None
+        self.stumbled = False
+        self._tls: ssl.SSLContext | None = None
+
+    def to(self, address: Address) -> AgentClient:
+        """A client for that address, the same as before where nothing changed."""
+        tls = self._shared.tls
+        with self._lock:
+            if self._client is not None and self._client.address == address and self._tls is tls:
+                return self._client
+            if self._client is not None:
+                self._client.close()
+            self._tls = tls
+            self._client = AgentClient(
+                address, self._shared.reaper, Peer(self._shared.lab, self._station, tls)
+            )
+            return self._client
+
+    def cut(self) -> None:
+        """End what is under way on it."""
+        with self._lock:
+            client = self._client
+        if client is not None:
+            client.cut()
+
+    def close(self) -> None:
+        """Done with it."""
+        with self._lock:
+            client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+
+class Link:
+    """One station's exchange. `beat`: when a thread of it last got round, by the monotonic clock."""
+
+    def __init__(
+        self, station: str, address: Address, out: Outgoing, shared: Shared, household: Household
+    ) -> None:
+        self.station = station
+        self._shared = shared
+        self._household = household
+        self._lock = threading.Condition()
+        self._address = address
+        self._out = out
+        self._known = Heard()
+        self._awaited: set[str] = set()
+        self._results: dict[str, CommandResult] = {}
+        self._renewed_for: bytes | None = None
+        self._stopped = threading.Event()
+        self._retry = threading.Event()
+        self._push = threading.Event()
+        self._holding = Channel(station, shared)
+        self._pushing = Channel(station, shared)
+        self.beat = shared.clock.monotonic()
+        self._threads = [
+            threading.Thread(target=self._run, args=(work,), name=f"{name} {station}", daemon=True)
+            for name, work in (("hold", self._hold_on), ("push", self._push_on))
+        ]
+
+    # From other threads
+
+    def start(self) -> None:
+        """Begin."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """End, without waiting for it."""
+        self._stopped.set()
+        self._retry.set()
+        self._push.set()
+        self._holding.close()
+        self._pushing.close()
+
+    def join(self, timeout_s: float) -> None:
+        """Wait until the threads are gone."""
+        for thread in self._threads:
+            thread.join(timeout_s)
+
+    def change(self, **changes: Any) -> None:
+        """Something new for the station (fields of Outgoing): said at once."""
+        with self._lock:
+            self._out = replace(self._out, **changes)
+        self._push.set()
+
+    def wake(self) -> None:
+        """Try now, whatever the backoff says."""
+        self._retry.set()
+        self._push.set()
+
+    def command(self, command_id: str, signed: Signed, timeout_s: float) -> CommandResult | Failure:
+        """Send a command until its result is here or the time is over."""
+        with self._lock:
+            self._out = replace(self._out, commands=(*self._out.commands, signed))
+        self.wake()
+        with self._lock:
+            done = self._lock.wait_for(
+                lambda: command_id in self._results or self._stopped.is_set(), timeout_s
+            )
+            self._out = replace(self._out, commands=tuple(c for c in self._out.commands if c is not signed))
+            if done and command_id in self._results:
+                return self._results.pop(command_id)
+        view = self._shared.live.one(self.station)
+        return Failure("away", (view.note if view else "") or _("It did not answer in time."))
+
+    # The two threads
+
+    def _run(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except Exception:
+            # A bug must not leave a station silently without its exchange: the watchdog sees the beat stop.
+            log.exception("the exchange with %s failed", self.station)
+            self.beat = float("-inf")
+            raise
+
+    def _hold_on(self) -> None:
+        """Ask, wait for news, ask again."""
+        bucket = Bucket(self._shared.clock)
+        pause = FIRST_PAUSE_S
+        while not self._stopped.wait(bucket.pause()):
+            self.beat = self._shared.clock.monotonic()
+            self._retry.clear()
+            if self._round(self._holding, self._shared.hold_s) is not None:
+                pause = FIRST_PAUSE_S
+                if has_news(self._ask(0)):
+                    self._push.set()
+                continue
+            self._retry.wait(pause * random.uniform(0.5, 1.5))  # noqa: S311  # jitter, no secret
+            pause = min(pause * 2, LONGEST_PAUSE_S)
+
+    def _push_on(self) -> None:
+        """When there is something to say, say it, and with that let go what is held."""
+        bucket = Bucket(self._shared.clock)
+        while True:
+            self._push.wait()
+            self._push.clear()
+            if self._stopped.wait(bucket.pause()):
+                return
+            for _again in range(PUSH_ROUNDS):
+                if self._round(self._pushing, 0) is None:
+                    self._pushing.stumbled = True
+                    break
+                if self._pushing.stumbled:
+                    # This connection had died unseen: the held one may be waiting on the same dead wire.
+                    self._pushing.stumbled = False
+                    self._holding.cut()
+                if self._stopped.is_set() or not has_news(self._ask(0)):
+                    break
+
+    def _ask(self, hold_s: float) -> Ask:
+        with self._lock:
+            return compose(self._out, self._known, self._shared.clock.now(), hold_s)
+
+    def _round(self, channel: Channel, hold_s: float) -> Answer | None:
+        """One exchange, at the last good address or wherever else the station may be; None: nowhere."""
+        with self._lock:
+            home = self._address
+        notes = []
+        others = [one for one in self._household.candidates(self.station) if one != home]
+        for address in (home, *others):
+            if self._stopped.is_set():
+                return None
+            client = channel.to(address)
+            result = client.exchange(self._ask(hold_s))
+            channel.stumbled |= client.stumbled
+            if isinstance(result, Answer):
+                problem = self._take(result, address)
+                if problem is None:
+                    return result
+                result = Failure("garbage", problem)
+            notes.append(result.message)
+        self._shared.live.failed(self.station, notes[0])
+        return None
+
+    def _take(self, answer: Answer, address: Address) -> str | None:
+        """Use an answer; returns what is wrong with one that is not worth it."""
+        if answer.contract != CONTRACT:
+            return _("It speaks contract version {its}, this server {ours}: upgrade the older one.").format(
+                its=answer.contract, ours=CONTRACT
+            )
+        if (
+            self.station not in (answer.station, answer.status.station)
+            or answer.station != answer.status.station
+        ):
+            return _("It proved to be {id} and then called itself {other}.").format(
+                id=self.station, other=answer.station
+            )
+        with self._lock:
+            self._known = after(self._known, self._out, answer)
+            out, known, moved = self._out, self._known, self._address != address
+            self._address = address
+            for result in answer.results:
+                if result.id in self._awaited:
+                    self._results[result.id] = result
+            self._lock.notify_all()
+        if moved:
+            self._household.moved(self.station, address)
+        self._shared.live.heard(self.station, answer, address, _note(out, known))
+        if is_ahead(out, answer) and answer.status.desired_revision <= out.revision + MAX_JUMP:
+            self._household.ahead(self.station, answer.status.desired_revision)
+        if answer.signing_request is not None:
+            self._renew(answer.signing_request)
+        return None
+
+    def _renew(self, request: bytes) -> None:
+        with self._lock:
+            if self._renewed_for == request:
+                return  # the certificate is on its way; the station has not said yet that it has it
+            self._renewed_for = request
+        made = self._household.renewal(self.station, request)
+        if isinstance(made, str):
+            log.warning("no new certificate for %s: %s", self.station, made)
+            return
+        self.change(certificate=made)
+
+
+def _note(out: Outgoing, known: Heard) -> str:
+    """What a technician should know of a station that answers."""
+    if known.refusals:
+        refusal = known.refusals[-1]
+        return _("It refused what it was sent ({what}): {message}").format(
+            what=refusal.what, message=refusal.message[:300]
+        )
+    if known.answer is not None and known.answer.status.desired_revision > out.revision + MAX_JUMP:
+        return _("It claims a revision this lab cannot have reached; pair it again.")
+    return ""
