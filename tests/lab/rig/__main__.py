@@ -37,6 +37,9 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--force", action="store_true", help="make them anew")
     add = commands.add_parser("up", help="start the server and the PCs; repeat it as you like")
     add.add_argument("pcs", nargs="?", type=int, default=PCS, help=f"how many PCs ({PCS})")
+    add.add_argument(
+        "--layer", action="append", metavar="RELEASE=DIR", help="stack a directory over all PCs of a release"
+    )
     add = commands.add_parser("start", help="start one machine")
     add.add_argument("machine")
     add.add_argument("--release", help="its Debian release, if not the lab's")
@@ -82,9 +85,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _lab(args: argparse.Namespace) -> Lab:
-    if args.prefix or args.net:
+    layers = dict(given.split("=", 1) for given in getattr(args, "layer", None) or [])
+    if args.prefix or args.net or layers:
         return Lab(
-            args.prefix or DEFAULT_PREFIX, args.net or DEFAULT_NET, args.dir.absolute(), bases=args.bases
+            args.prefix or DEFAULT_PREFIX,
+            args.net or DEFAULT_NET,
+            args.dir.absolute(),
+            app_layers={release: Path(path).absolute() for release, path in layers.items()},
+            bases=args.bases,
         )
     return Lab.at(args.dir.absolute(), bases=args.bases)
 

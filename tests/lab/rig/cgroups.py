@@ -85,11 +85,12 @@ class Group:
         raise RigError(f"no memory accounting for {self.relative}: give it a memory limit, which turns it on")
 
     def delegate(self) -> None:
-        """Pass on the v2 controllers there are, so that limits set inside a machine hold; best effort."""
+        """Pass on what limits set inside a machine need, where v2 has it (systemd does so too); best effort."""
         for parent in (unified(), self.path):
-            for controller in (parent / "cgroup.controllers").read_text().split():
-                with contextlib.suppress(OSError):
-                    (parent / "cgroup.subtree_control").write_text(f"+{controller}")
+            for controller in ("cpu", "io", "memory", "pids"):
+                if controller in (parent / "cgroup.controllers").read_text().split():
+                    with contextlib.suppress(OSError):
+                        (parent / "cgroup.subtree_control").write_text(f"+{controller}")
 
     def join_files(self, v2_child: str = "") -> list[Path]:
         """The files a process writes its id to in order to be in this group everywhere."""

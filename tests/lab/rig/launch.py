@@ -50,7 +50,7 @@ def launch(site: Site, spec: Spec, group: Group, log: Path) -> None:
         "PATH": f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/bin:/sbin:/bin",
         "LANG": "C.UTF-8",
         "RIG_JOIN": " ".join(map(str, group.join_files("launcher"))),
-        "RIG_NSPAWN_JOIN": str(group.path / "cgroup.procs"),
+        "RIG_GROUP": str(group.path),
         "RIG_NETNS": str(site.network.namespace(spec.name)),
         "RIG_BASE_LOCK": str(installed.in_use),
         "RIG_DIR": str(directory),

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Supervises one machine: enters its groups and namespaces, stacks its disk on the base tree, keeps nspawn running.
 # Started by machine.py. Everything mounted here goes with the private mount namespace, however this shell ends.
-#   RIG_JOIN   files to write a process id to: this shell's groups    RIG_NSPAWN_JOIN   the same for nspawn
+#   RIG_JOIN   files to write a process id to: this shell's groups    RIG_GROUP   nspawn's control group
 #   RIG_NETNS RIG_BASE_LOCK RIG_DIR (disk.img, seed.tar, disk/, root/) RIG_LOWER (layers, topmost first)
 #   RIG_LIBRARY  LD_LIBRARY_PATH of an unpacked nspawn                 "$@"  nspawn and its arguments
 set -eu
@@ -33,10 +33,15 @@ mount -t tmpfs -o mode=755 tmpfs /run
 while :; do
     status=0
     (
-        for file in $RIG_NSPAWN_JOIN; do sh -c 'echo $PPID' >"$file"; done
+        sh -c 'echo $PPID' >"$RIG_GROUP/cgroup.procs"
         exec 9<&-
         [ -z "$RIG_LIBRARY" ] || export LD_LIBRARY_PATH="$RIG_LIBRARY"
         exec "$@"
     ) || status=$?
     [ "$status" = 133 ] || exit "$status"
+    # A group that passes controllers on takes no process: what the last boot set up would shut the next nspawn out.
+    find "$RIG_GROUP" -mindepth 1 -depth -type d ! -name launcher -exec rmdir {} + 2>/dev/null || :
+    for controller in $(cat "$RIG_GROUP/cgroup.subtree_control"); do
+        echo "-$controller" >"$RIG_GROUP/cgroup.subtree_control"
+    done
 done
