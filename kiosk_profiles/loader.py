@@ -68,6 +68,16 @@ _TYPES = {
 }
 
 
+_BOUNDS = {
+    "greater_than_equal": _("is too small: at least {ge}"),
+    "less_than_equal": _("is too large: at most {le}"),
+    "too_short": _("has too few items: at least {min_length}"),
+    "too_long": _("has too many items: at most {max_length}"),
+    "string_too_short": _("is too short: at least {min_length} characters"),
+    "string_too_long": _("is too long: at most {max_length} characters"),
+}
+
+
 def _said(kind: type[BaseModel], document: Document, detail: ErrorDetails) -> Problem:
     place = tuple(part for part in detail["loc"] if part != "[key]")
     line = document.line(place)
@@ -101,8 +111,10 @@ def _said(kind: type[BaseModel], document: Document, detail: ErrorDetails) -> Pr
         case word if word in _TYPES:
             wanted, hint = _TYPES[word]
             return Problem(line, f"{name}: {wanted}, {_shown(detail['input'])}", hint)
+        case word if word in _BOUNDS:
+            return Problem(line, f"{name}: {_BOUNDS[word].format(**context)}")
         case _:
-            return Problem(line, f"{name}: {detail['msg']}", "")
+            return Problem(line, f"{name}: {detail['msg']}")
 
 
 def _name(place: Sequence[str | int]) -> str:
@@ -135,7 +147,7 @@ def _unknown_key(kind: type[BaseModel], place: Sequence[str | int], line: int) -
 
 def _closest(word: str, known: Sequence[str]) -> str | None:
     flat = {name.replace("_", ""): name for name in known}
-    near = difflib.get_close_matches(word.lower().replace("_", "").replace("-", ""), flat, n=1, cutoff=0.7)
+    near = difflib.get_close_matches(word.lower().replace("_", "").replace("-", ""), flat, n=1, cutoff=0.81)
     return flat[near[0]] if near else None
 
 
@@ -153,9 +165,10 @@ def _fields(kind: type[BaseModel], place: Sequence[str | int]) -> list[str]:
 
 
 def _nested(kind: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel]]]:
+    """The sections that a file of this kind may have (not the items of its lists)."""
     for name, field in kind.model_fields.items():
-        for inner in _models(field.annotation):
-            yield name, inner
+        if get_origin(field.annotation) is not list:
+            yield from ((name, inner) for inner in _models(field.annotation))
 
 
 def _models(annotation: Any) -> Iterator[type[BaseModel]]:

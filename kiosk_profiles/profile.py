@@ -78,10 +78,26 @@ def _as_contract(kind: Any, message: str, hint: str) -> BeforeValidator:
     return BeforeValidator(check)
 
 
+def _somewhere(value: Any) -> Any:
+    if value is None:
+        raise refuse(_("nothing is there"), _("write an address, or delete the line to keep the layer below"))
+    return value
+
+
+def _not_behind_our_back(name: Any) -> Any:
+    if name in OWNED_POLICIES:
+        raise refuse(
+            _("this policy is written by the language itself"),
+            _("use '{word}' instead", word=OWNED_POLICIES[name]),
+        )
+    return name
+
+
 def _sysctl_value(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
+Policy = Annotated[str, BeforeValidator(_not_behind_our_back)]
 HostPattern = Annotated[str, BeforeValidator(_pattern)]
 Url = Annotated[str, BeforeValidator(_url)]
 ServiceName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
@@ -157,17 +173,7 @@ class Browser(Strict):
     downloads: bool | None = None
     uploads: bool | None = None
     printing: bool | None = None
-    policies: dict[str, JsonValue] = Field(default_factory=dict)
-
-    @model_validator(mode="after")
-    def _not_behind_our_back(self) -> "Browser":
-        for name in self.policies:
-            if name in OWNED_POLICIES:
-                raise refuse(
-                    _("the policy {name} is written by the language itself", name=name),
-                    _("use '{word}' instead", word=OWNED_POLICIES[name]),
-                )
-        return self
+    policies: dict[Policy, JsonValue] = Field(default_factory=dict)
 
 
 class Desktop(Strict):
@@ -198,7 +204,7 @@ class Layer(Strict):
     """Everything a lab, a group or a PC may say. A section set to null is left unmanaged."""
 
     language: Language = "it"
-    start_page: Url | None = None
+    start_page: Annotated[Url | None, BeforeValidator(_somewhere)] = None
     services: list[ServiceName] = Field(default_factory=list)
     allow: list[HostPattern] = Field(default_factory=list)
     deny: list[HostPattern] = Field(default_factory=list)
@@ -208,15 +214,6 @@ class Layer(Strict):
     kernel: dict[Sysctl, Setting | None] | None = None
     desktop: Desktop | None = None
     time: Time | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _a_start_page_is_somewhere(cls, value: Any) -> Any:
-        if isinstance(value, dict) and "start_page" in value and value["start_page"] is None:
-            raise refuse(
-                _("start_page is empty"), _("write an address, or delete the line to keep the layer below")
-            )
-        return value
 
 
 class Profile(Layer):

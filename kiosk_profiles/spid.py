@@ -83,9 +83,12 @@ def read_metadata(content: bytes, pin: str, now: datetime) -> Federation:
             _("check this machine's clock; else get the federation's new fingerprint and pin that"),
         )
     signed = _parse(_verified(content, certificate, now))
-    if signed.tag != _FEDERATION:
+    if signed.tag != _FEDERATION or signed.get("ID") != document.get("ID"):
         raise MetadataError(
-            _("the signature covers only {tag}, not the whole list", tag=_local(signed.tag)),
+            _(
+                "the signature covers only a part of the file ({tag}), not the whole list",
+                tag=_local(signed.tag),
+            ),
             _("this may be a forgery: fetch the file again from the federation"),
         )
     return _federation(signed, now)
@@ -155,7 +158,10 @@ def _verified(content: bytes, certificate: x509.Certificate, now: datetime) -> b
         result = XMLVerifier().verify(content, x509_cert=certificate, expect_config=expected)
     except (SignXMLException, ValueError) as error:
         raise MetadataError(
-            _("the signature does not hold: {problem}", problem=str(error) or type(error).__name__),
+            _(
+                "the signature does not hold: {problem}",
+                problem=str(error).strip(": ") or type(error).__name__,
+            ),
             _("the file was changed after it was signed: fetch it again from the federation"),
         ) from None
     assert isinstance(result, VerifyResult)  # noqa: S101 - a list only where several references are expected

@@ -1,0 +1,165 @@
+"""What a station is told, why, and what a change of it changes."""
+
+from datetime import UTC, datetime
+
+import yaml
+from hypothesis import given, settings
+
+from contract.desired import DesiredState, Kernel, Resources
+from contract.wire import CONTRACT, decode, encode
+from kiosk_profiles.compile import Resolved, compile, explain
+from kiosk_profiles.diff import Change, diff
+from kiosk_profiles.library import Library
+from tests.unit.profiles.lab import HALL, library
+from tests.unit.profiles.test_layers import LAYERS
+
+NOW = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
+
+
+def state(resolved: Resolved, revision: int = 1) -> DesiredState:
+    return compile(resolved, lab="lazio-01", station="pc-03", revision=revision, issued_at=NOW)
+
+
+def hall(layer: str = "") -> Resolved:
+    return library({"profiles/hall.yaml": HALL, "layers/lab.yaml": layer}).resolve("hall")
+
+
+def test_a_site_served_in_the_lab_over_http() -> None:
+    desired = state(hall())
+    policy = desired.resources.browser_policy
+    assert policy is not None
+    assert policy.allow == (".portale.test", "chrome-untrusted://print", "chrome://print")
+    assert policy.policies["RestoreOnStartupURLs"] == ["http://portale.test/"]
+    assert policy.policies["URLBlocklist"][0] == "*"
+    assert "URLAllowlist" not in policy.policies
+    assert "ProxySettings" not in policy.policies
+    assert (desired.contract, desired.lab, desired.station, desired.revision) == (
+        CONTRACT,
+        "lazio-01",
+        "pc-03",
+        1,
+    )
+    assert (desired.profile, desired.issued_at) == ("hall", NOW)
+
+
+def test_files_and_printing() -> None:
+    closed = hall("browser: {downloads: false, uploads: false, printing: false}").resources.browser_policy
+    opened = hall("browser: {downloads: true, uploads: true, printing: true}").resources.browser_policy
+    assert closed is not None
+    assert opened is not None
+    keys = ("DownloadRestrictions", "AllowFileSelectionDialogs", "PrintingEnabled")
+    assert [closed.policies[key] for key in keys] == [3, False, False]
+    assert [opened.policies[key] for key in keys] == [1, True, True]
+    assert "pdf" in closed.policies["PrinterTypeDenyList"]
+    assert "pdf" not in opened.policies["PrinterTypeDenyList"]
+    assert not any(host.startswith("chrome") for host in closed.allow)
+
+
+def test_tiles_are_bookmarks_in_the_profiles_language() -> None:
+    tile = 'services: [region-lazio]\ntiles: [region-lazio, {title: {it: Sala, en: Hall}, url: "http://portale.test/a"}]\n'
+    policy = hall(tile + "language: en").resources.browser_policy
+    assert policy is not None
+    assert policy.policies["ManagedBookmarks"] == [
+        {"toplevel_name": "Sala"},
+        {"name": "Lazio Region", "url": "https://www.regione.lazio.it/"},
+        {"name": "Hall", "url": "http://portale.test/a"},
+    ]
+    bare = hall().resources.browser_policy
+    assert bare is not None
+    assert bare.policies["BookmarkBarEnabled"] is False
+
+
+def test_denied_addresses_stand_with_the_deny_rules() -> None:
+    policy = hall("deny: [.portale.test/admin]").resources.browser_policy
+    assert policy is not None
+    assert policy.policies["URLBlocklist"][-1] == ".portale.test/admin"
+
+
+def test_explain_names_layer_file_and_line() -> None:
+    lab = library(
+        {
+            "profiles/hall.yaml": HALL,
+            "layers/lab.yaml": "# ours\ntime: {servers: [ntp.portale.test]}\nservices: [pec]\n",
+            "layers/pc/pc-03.yaml": "kernel:\n  kernel.sysrq: 4\n",
+        }
+    )
+    rows = {(row.path, str(row.value)): row for row in explain(lab.resolve("hall", (), "pc-03"))}
+
+    def where(path: str, value: str) -> tuple[str, str, int]:
+        row = rows[path, value]
+        return row.layer, row.file, row.line
+
+    assert where("time.servers", "('ntp.portale.test',)") == ("lab", "layers/lab.yaml", 2)
+    assert where("kernel.kernel.sysrq", "4") == ("pc pc-03", "layers/pc/pc-03.yaml", 2)
+    assert where("browser.allow", ".portale.test") == ("profile hall", "profiles/hall.yaml", 4)
+    layer, file, line = where("browser.allow", ".webmail.pec.it")
+    assert (layer, file) == ("service pec", "(shipped) services/pec.yaml")
+    assert line > 1
+    assert rows["browser.policies.FullscreenAllowed", "False"].layer == "base"
+
+
+def test_explain_says_what_is_not_managed() -> None:
+    unmanaged = {
+        row.path: row.layer for row in explain(library({}).resolve("maintenance")) if row.value is None
+    }
+    assert unmanaged == {"browser": "profile maintenance", "desktop": "profile maintenance"}
+
+
+@given(LAYERS, LAYERS)
+@settings(deadline=None, max_examples=100)
+def test_every_station_accepts_what_is_compiled(lab: object, pc: object) -> None:
+    """The contract's own rules hold for all that the language lets through; the wire loses nothing."""
+    files = {
+        "profiles/hall.yaml": HALL,
+        "layers/lab.yaml": yaml.safe_dump(lab),
+        "layers/pc/pc-03.yaml": yaml.safe_dump(pc),
+    }
+    desired = state(library(files).resolve("hall", (), "pc-03"))
+    assert encode(decode(DesiredState, encode(desired))) == encode(desired)
+
+
+@given(LAYERS, LAYERS)
+@settings(deadline=None, max_examples=50)
+def test_a_difference_of_what_is_equal_is_empty_and_of_what_differs_is_not(one: object, two: object) -> None:
+    a, b = (state(hall(yaml.safe_dump(layer))) for layer in (one, two))
+    assert diff(a, a) == ()
+    assert (diff(a, b) == ()) == (a.resources == b.resources)
+
+
+def test_a_difference_is_told_item_by_item_and_in_the_languages_words() -> None:
+    before = state(hall("allow: [.a.test]\nkernel: {kernel.sysrq: 4}"))
+    after = state(hall("allow: [.b.test]\ndesktop: {free: [F11], blank_after_s: 60}"), revision=9)
+    assert diff(before, after) == (
+        Change("browser.allow", ".a.test", None),
+        Change("browser.allow", None, ".b.test"),
+        Change("desktop.blank_after_s", None, 60),
+        Change("desktop.swallow", "F11", None),
+        Change("kernel.sysctl.kernel.sysrq", "4", "0"),
+    )
+
+
+def test_the_first_state_of_a_station_is_all_new() -> None:
+    fresh = DesiredState(
+        contract=CONTRACT,
+        lab="l",
+        station="s",
+        revision=1,
+        profile="p",
+        issued_at=NOW,
+        resources=Resources(kernel=Kernel(sysctl={"kernel.sysrq": "0"})),
+    )
+    assert diff(None, fresh) == (
+        Change("profile", None, "p"),
+        Change("kernel.sysctl.kernel.sysrq", None, "0"),
+    )
+
+
+def test_stations_with_the_same_layers_share_one_compiled_document() -> None:
+    lab: Library = library({"profiles/hall.yaml": HALL, "layers/pc/pc-02.yaml": "allow: [.a.test]"})
+    one, two, three = (lab.resolve("hall", (), station) for station in ("pc-01", "pc-02", "pc-03"))
+    assert one.resources is three.resources
+    assert two.resources != one.resources
+
+
+def test_the_order_in_which_hosts_are_written_is_no_change() -> None:
+    assert diff(state(hall("allow: [.a.test, .b.test]")), state(hall("allow: [.b.test, .a.test]"))) == ()

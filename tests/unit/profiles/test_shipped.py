@@ -1,0 +1,134 @@
+"""What ships: facts that must stay true of the YAML itself."""
+
+from datetime import date
+
+import pytest
+
+from kiosk_profiles.browser import BasePolicies, PolicyNames
+from kiosk_profiles.hosts import parse_pattern
+from kiosk_profiles.lint import host_facts
+from kiosk_profiles.loader import load
+from kiosk_profiles.profile import Profile
+from tests.unit.profiles.lab import library, shipped
+
+LAB = library({})
+NAMES = load(PolicyNames, shipped()["browser/policy-names.yaml"].content).model
+BASE = load(BasePolicies, shipped()["browser/base.yaml"].content).model
+MANAGED = [name for name in LAB.profiles if name != "maintenance"]
+
+
+def test_nothing_that_ships_is_wrong_or_doubtful() -> None:
+    assert LAB.check() == ()
+
+
+@pytest.mark.parametrize("profile", MANAGED)
+def test_chromium_knows_every_policy(profile: str) -> None:
+    policy = LAB.resolve(profile).resources.browser_policy
+    assert policy is not None
+    assert NAMES is not None
+    assert policy.policies.keys() <= set(NAMES.names)
+    assert len(NAMES.names) == 577
+
+
+def test_every_group_of_the_lock_down_has_a_reason_and_no_key_twice() -> None:
+    assert BASE is not None
+    keys = [key for group in BASE.groups for key in group.policies]
+    assert len(keys) == len(set(keys))
+    assert all(group.reason for group in BASE.groups)
+
+
+@pytest.mark.parametrize("profile", MANAGED)
+def test_what_a_lock_down_must_hold(profile: str) -> None:
+    """The keys whose loss was seen to open the browser (each by experiment with Chromium 156)."""
+    policy = LAB.resolve(profile).resources.browser_policy
+    assert policy is not None
+    for blocked in ("*", "chrome://*", "chrome-untrusted://*", "devtools://*", "javascript:*", "about:*"):
+        assert blocked in policy.policies["URLBlocklist"]
+    expected = {
+        "RemoteDebuggingAllowed": False,
+        "HeadlessMode": 2,
+        "PolicyTestPageEnabled": False,
+        "FullscreenAllowed": False,
+        "IncognitoModeAvailability": 1,
+        "SSLErrorOverrideAllowed": False,
+        "DnsOverHttpsMode": "off",
+        "NativeMessagingBlocklist": ["*"],
+        "ExtensionSettings": {"*": {"installation_mode": "blocked"}},
+    }
+    assert {key: policy.policies.get(key) for key in expected} == expected
+
+
+def test_who_may_have_files() -> None:
+    files = {}
+    for profile in MANAGED:
+        policy = LAB.resolve(profile).resources.browser_policy
+        assert policy is not None
+        files[profile] = (
+            policy.policies["DownloadRestrictions"],
+            policy.policies["AllowFileSelectionDialogs"],
+        )
+    assert files == {
+        "citizen": (3, False),
+        "business": (1, True),
+        "training": (1, True),
+        "operator": (1, True),
+    }
+
+
+def test_maintenance_leaves_browser_and_screen_alone() -> None:
+    resources = LAB.resolve("maintenance").resources
+    assert resources.browser_policy is None
+    assert resources.desktop is None
+    assert resources.kernel is not None
+    assert resources.time is not None
+
+
+@pytest.mark.parametrize("profile", LAB.profiles)
+def test_titles_are_in_three_languages(profile: str) -> None:
+    model = load(Profile, shipped()[f"profiles/{profile}.yaml"].content).model
+    assert model is not None
+    assert all((model.title.en, model.title.ro, model.description.en, model.description.ro))
+
+
+@pytest.mark.parametrize("service", LAB.services)
+def test_bundles_are_dated_and_in_three_languages(service: str) -> None:
+    bundle = LAB.bundle(service).bundle
+    assert bundle.checked >= date(2026, 11, 23)
+    assert bundle.title.en
+    assert bundle.title.ro
+    assert bundle.hosts()
+
+
+@pytest.mark.parametrize("service", LAB.services)
+def test_no_bundle_names_a_host_that_must_not_be_listed(service: str) -> None:
+    bundle = LAB.bundle(service).bundle
+    never = {entry.host for entry in host_facts().never}
+    for text in (*bundle.hosts(), *bundle.network_only):
+        assert parse_pattern(text).host not in never
+
+
+@pytest.mark.parametrize(
+    ("service", "hosts"),
+    [
+        ("cie", {".idserver.servizicie.interno.gov.it", ".www.cartaidentita.interno.gov.it"}),
+        ("pec", {".webmail.pec.it", ".legalmail.infocert.it"}),
+        ("suap", {"impresainungiorno.gov.it", ".login.infocamere.it", "registroimprese.it"}),
+        ("agenzia-entrate", {"agenziaentrate.gov.it", ".spid.sogei.it"}),
+        ("inps", {"inps.it"}),
+        ("anpr", {"anagrafenazionale.interno.it", "anpr.interno.it"}),
+        ("health", {"salutelazio.it", "fascicolosanitario.gov.it"}),
+        ("app-io", {"ioapp.it", ".api-web.io.pagopa.it", ".continua.io.pagopa.it"}),
+        ("region-lazio", {"regione.lazio.it"}),
+        ("spid-information", {".spid.gov.it", ".www.spid.gov.it"}),
+    ],
+)
+def test_the_hosts_of_a_service(service: str, hosts: set[str]) -> None:
+    assert set(LAB.bundle(service).bundle.hosts()) == hosts
+
+
+def test_spid_has_its_twelve_providers() -> None:
+    bundle = LAB.bundle("spid").bundle
+    assert len(bundle.providers) == 12
+    assert bundle.published == date(2025, 11, 25)
+    for host in (".selfcarespid.aruba.it", ".my.infocert.it", "id.tim.it", "posteid.poste.it"):
+        assert host in bundle.hosts()
