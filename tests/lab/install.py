@@ -1,0 +1,219 @@
+"""Installing the software under test into the lab's machines: one layer for each Debian release.
+
+What a machine gets is what a real PC gets: our own wheel and pinned wheels of
+what it needs, in private virtual environments under /opt, units, and users made
+by systemd-sysusers. Wheels are fetched on the host beforehand; nothing inside a
+machine ever asks a package index.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable
+from contextlib import ExitStack
+from pathlib import Path
+
+from tests.lab.rig import base
+from tests.lab.rig.host import lock, run_host, say
+
+PROJECT = Path(__file__).resolve().parents[2]
+PYTHON = {"bookworm": "3.11", "trixie": "3.13"}
+PARTS = ("agent", "controller")
+SOURCES = (
+    "contract",
+    "agent",
+    "controller",
+    "kiosk_profiles",
+    "systemd",
+    "pyproject.toml",
+    "constraints.txt",
+)
+_RECIPE = 3  # raise it when the code below installs something else from the same sources
+_PLATFORMS = ("manylinux_2_34_x86_64", "manylinux_2_28_x86_64", "manylinux2014_x86_64")
+
+
+def app_layer(release: str, bases: Path = base.DEFAULT_BASES) -> Path:
+    """The layer with today's code for `release`; built when the code has changed.
+
+    The layer of an older code that no running lab uses is removed.
+    """
+    tree = base.build(release, bases).tree
+    home = bases / "app" / release
+    home.mkdir(parents=True, exist_ok=True)
+    with lock(home / "lock"):
+        layer = home / f"code-{_code_key(release, tree)}"
+        if not layer.exists():
+            dependencies = _dependencies(release, tree, home)
+            _build(release, tree, home, dependencies, layer)
+        for old in home.glob("code-*"):
+            if old != layer and not _in_use(old):
+                shutil.rmtree(old, ignore_errors=True)
+    return layer
+
+
+def _code_key(release: str, tree: Path) -> str:
+    digest = hashlib.sha256(f"{_RECIPE} {release} {tree}".encode())
+    for path in sorted(_files()):
+        digest.update(str(path.relative_to(PROJECT)).encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def _files() -> Iterable[Path]:
+    for name in SOURCES:
+        top = PROJECT / name
+        yield from (
+            [top]
+            if top.is_file()
+            else (path for path in top.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+        )
+
+
+def _in_use(layer: Path) -> bool:
+    return any(str(layer) in line for line in _mounts())
+
+
+def _mounts() -> list[str]:
+    found: list[str] = []
+    for table in Path("/proc").glob("[0-9]*/mounts"):
+        try:
+            found += table.read_text().splitlines()
+        except OSError:  # the process has ended meanwhile
+            continue
+    return found
+
+
+def _dependencies(release: str, tree: Path, home: Path) -> Path:
+    """The wheels of everything but our own code, for the interpreter of `release`."""
+    text = (PROJECT / "constraints.txt").read_bytes() + (PROJECT / "pyproject.toml").read_bytes()
+    wheels = home / f"wheels-{hashlib.sha256(text).hexdigest()[:16]}"
+    if wheels.exists():
+        return wheels
+    say(f"fetching wheels for {release}'s Python {PYTHON[release]}")
+    fresh = home / "wheels.new"
+    shutil.rmtree(fresh, ignore_errors=True)
+    python = PYTHON[release]
+    options = ["--only-binary=:all:", "--implementation", "cp", "--python-version", python]
+    options += ["--abi", f"cp{python.replace('.', '')}", "--abi", "abi3", "--abi", "none"]
+    for platform in (*_PLATFORMS, "any"):
+        options += ["--platform", platform]
+    needs = _requirements()
+    _pip("download", "--dest", str(fresh), "-c", str(PROJECT / "constraints.txt"), *options, *needs)
+    for old in home.glob("wheels-*"):
+        shutil.rmtree(old)
+    fresh.rename(wheels)
+    return wheels
+
+
+def _requirements() -> list[str]:
+    import tomllib  # noqa: PLC0415
+
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    return sorted({*project["dependencies"], *(need for part in PARTS for need in extras[part])})
+
+
+def _pip(*arguments: str) -> None:
+    run_host([sys.executable, "-m", "pip", "--disable-pip-version-check", "-q", *arguments], timeout=600)
+
+
+def _build(release: str, tree: Path, home: Path, wheels: Path, layer: Path) -> None:
+    """Install into an overlay over the base tree; what was written there is the layer."""
+    say(f"installing today's code for {release}")
+    fresh, work, root, ours = (home / name for name in ("layer.new", "work", "root", "our-wheel"))
+    for path in (fresh, work, root, ours):
+        shutil.rmtree(path, ignore_errors=True)
+        path.mkdir()
+    fresh.chmod(0o755)
+    source = home / "source"
+    shutil.rmtree(source, ignore_errors=True)
+    for path in _files():
+        target = source / path.relative_to(PROJECT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
+    (source / "README.md").write_text("publiclab\n")
+    _pip("wheel", "--no-deps", "-w", str(ours), str(source))
+    with ExitStack() as stack:
+
+        def mount(*arguments: str) -> None:
+            run_host(["mount", *arguments])
+            stack.callback(run_host, ["umount", arguments[-1]])
+
+        overlay = f"lowerdir={tree},upperdir={fresh},workdir={work}"
+        mount("-t", "overlay", "overlay", "-o", overlay, str(root))
+        for name, folder in (("wheels", wheels), ("ours", ours)):
+            (root / "mnt" / name).mkdir()
+            stack.callback((root / "mnt" / name).rmdir)
+            mount("--bind", "-o", "ro", str(folder), str(root / "mnt" / name))
+        mount("-t", "proc", "proc", str(root / "proc"))
+        for part in PARTS:
+            inside = f"/opt/lab-{part}"
+            _chroot(root, "python3", "-m", "venv", inside)
+            wheel = next(ours.glob("*.whl")).name
+            _chroot(
+                root,
+                f"{inside}/bin/pip",
+                *(
+                    "--disable-pip-version-check",
+                    "-q",
+                    "install",
+                    "--no-index",
+                    "--find-links",
+                    "/mnt/wheels",
+                ),
+                f"/mnt/ours/{wheel}[{part}]",
+            )
+        _units(root)
+        for file in sorted((root / "usr/lib/sysusers.d").glob("lab-*.conf")):
+            _chroot(root, "systemd-sysusers", str(file.relative_to(root)))
+        for file in sorted((root / "usr/lib/tmpfiles.d").glob("lab-*.conf")):
+            _chroot(root, "systemd-tmpfiles", "--create", f"/{file.relative_to(root)}")
+    for path in (work, root, ours, source):
+        shutil.rmtree(path, ignore_errors=True)
+    fresh.rename(layer)
+
+
+def _units(root: Path) -> None:
+    for file in sorted((PROJECT / "systemd").rglob("*")):
+        if file.suffix in (".service", ".slice", ".socket", ".timer"):
+            shutil.copyfile(file, root / "usr/lib/systemd/system" / file.name)
+        elif file.suffix == ".conf":
+            shutil.copyfile(file, root / "usr/lib" / file.parent.name / file.name)
+    for name, target in (
+        ("lab-agent", "lab-agent"),
+        ("labctl", "lab-controller"),
+        ("lab-controller", "lab-controller"),
+    ):
+        link = root / "usr/local/bin" / name
+        link.unlink(missing_ok=True)
+        link.symlink_to(f"/opt/{target}/bin/{name}")
+
+
+def _chroot(root: Path, *argv: str) -> None:
+    environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LC_ALL": "C.UTF-8"}
+    done = subprocess.run(
+        ["chroot", str(root), *argv],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    if done.returncode != 0:
+        raise RuntimeError(
+            f"{' '.join(argv)} in the layer ended with {done.returncode}: {done.stderr[-2000:]}"
+        )
+
+
+def main() -> None:
+    """Build the layers of the releases named on the command line (all by default)."""
+    for release in sys.argv[1:] or PYTHON:
+        say(f"{release}: {app_layer(release)}")
+
+
+if __name__ == "__main__":
+    os.umask(0o022)
+    main()
