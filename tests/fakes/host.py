@@ -1,0 +1,105 @@
+"""A host in memory, for pure plans only: it raises on whatever a real one would refuse."""
+
+from posixpath import dirname
+
+from agent.core.changes import (
+    FileState,
+    Forget,
+    MakeDirectory,
+    Owned,
+    Remember,
+    RemoveDirectory,
+    RemoveFile,
+    Run,
+    SetKernel,
+    WriteFile,
+)
+from agent.ports import ActionFailed, HostAction
+
+
+class FakeHost:
+    """Files, directories, kernel parameters; `ran` is what was run, `broken` what fails when done."""
+
+    def __init__(
+        self,
+        files: dict[str, FileState] | None = None,
+        directories: set[str] | None = None,
+        kernel: dict[str, str] | None = None,
+    ) -> None:
+        self.files = dict(files or {})
+        self.directories = set(directories or ()) | {"/", "/etc"}
+        for path in self.files:
+            while path != "/":
+                path = dirname(path)
+                self.directories.add(path)
+        self.parameters = dict(kernel or {})
+        self.ran: list[tuple[str, ...]] = []
+        self.broken: set[str] = set()
+
+    def file(self, path: str) -> FileState | None:
+        assert path.startswith("/")
+        return self.files.get(path)
+
+    def names(self, path: str) -> tuple[str, ...] | None:
+        if path not in self.directories:
+            return None
+        everything = (*self.files, *self.directories)
+        return tuple(sorted({entry.rsplit("/", 1)[1] for entry in everything if dirname(entry) == path} - {""}))
+
+    def kernel(self, key: str) -> str | None:
+        value = self.parameters.get(key)
+        return None if value is None else " ".join(value.split())
+
+    def do(self, action: HostAction) -> None:
+        match action:
+            case WriteFile(path, content, mode):
+                self._may(path)
+                if dirname(path) not in self.directories:
+                    raise AssertionError(f"{path} written into a directory that is not there")
+                self.files[path] = FileState(content=content, mode=mode)
+            case RemoveFile(path):
+                self._may(path)
+                if path in self.directories:
+                    raise AssertionError(f"{path} is a directory")
+                self.files.pop(path, None)
+            case MakeDirectory(path):
+                self._may(path)
+                if dirname(path) not in self.directories:
+                    raise AssertionError(f"{path} made before its parent")
+                self.directories.add(path)
+            case RemoveDirectory(path):
+                self._may(path)
+                if not self.names(path):
+                    self.directories.discard(path)
+            case SetKernel(key, value):
+                self._may(key)
+                if key not in self.parameters:
+                    raise ActionFailed(f"cannot set {key}: no such parameter")
+                self.parameters[key] = value
+            case Run(argv):
+                self._may(argv[0])
+                self.ran.append(argv)
+
+    def snapshot(self) -> tuple[dict[str, FileState], set[str], dict[str, str]]:
+        """Everything there is, to compare before and after."""
+        return dict(self.files), set(self.directories), dict(self.parameters)
+
+    def _may(self, what: str) -> None:
+        if what in self.broken:
+            raise ActionFailed(f"{what} is broken in this test")
+
+
+class FakeMemory:
+    """What the journal remembers, without a disk."""
+
+    def __init__(self, owned: dict[str, Owned] | None = None) -> None:
+        self._owned = {kind: dict(entries) for kind, entries in (owned or {}).items()}
+
+    def owned(self) -> dict[str, Owned]:
+        return {kind: dict(entries) for kind, entries in self._owned.items()}
+
+    def remember(self, entry: Remember) -> None:
+        self._owned.setdefault(entry.kind, {}).setdefault(entry.key, entry.value)
+
+    def forget(self, entry: Forget) -> None:
+        self._owned.get(entry.kind, {}).pop(entry.key, None)
