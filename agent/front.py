@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import ifaddr
+import msgspec
 
 from agent.announce import Announcer
 from agent.api import Door, Route, Server
@@ -142,6 +143,8 @@ class Front:
 
     def _compared(self, skew: float) -> None:
         self._skew = round(skew, 1)
+        if self._facts is not None:
+            self._facts = msgspec.structs.replace(self._facts, clock_skew_s=self._skew)
 
     def _renew(self, expires: datetime, now: datetime) -> None:
         if self._asking is None or self._asking.done():
