@@ -15,7 +15,7 @@ import pytest
 from tests.lab.rig import CommandFailed, File, Lab, Link, Machine, RigError, base
 from tests.lab.rig.cgroups import Group
 from tests.lab.rig.files import Content
-from tests.lab.rig.host import wait_until
+from tests.lab.rig.host import lock, wait_until
 from tests.lab.rig.launch import attached_disks
 
 pytestmark = [
@@ -351,6 +351,25 @@ def test_down_leaves_nothing_even_after_accidents(tmp_path: Path) -> None:
     assert traces("rigv", directory) == []
     assert not directory.exists()
     lab.down()  # once more is no error
+
+
+def test_one_prefix_is_one_lab(lab: Lab, tmp_path: Path) -> None:
+    with pytest.raises(RigError, match="another directory"):
+        Lab(PREFIX, "10.78.4", tmp_path / "other").up(1)
+    with pytest.raises(RigError, match="holds the lab"):
+        Lab("rigw", "10.78.4", lab.site.directory).up(1)
+    assert all(machine.is_up for machine in lab.machines())
+
+
+def test_base_trees_in_use_are_not_cleaned_away(tmp_path: Path) -> None:
+    tree = base.Base("bookworm", tmp_path / "bases/bookworm/0123")
+    tree.tree.mkdir(parents=True)
+    tree.in_use.touch()
+    with lock(tree.in_use, shared=True), pytest.raises(RigError, match="take their lab down"):
+        base.clean(tmp_path / "bases")
+    assert tree.tree.exists()
+    base.clean(tmp_path / "bases")
+    assert not (tmp_path / "bases").exists()
 
 
 def test_disks_may_stay(tmp_path: Path) -> None:

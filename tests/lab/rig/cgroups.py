@@ -85,7 +85,7 @@ class Group:
         raise RigError(f"no memory accounting for {self.relative}: give it a memory limit, which turns it on")
 
     def delegate(self) -> None:
-        """Pass on what limits set inside a machine need, where v2 has it (systemd does so too); best effort."""
+        """Pass on what limits set inside a machine need, where v2 has it, as systemd does; best effort."""
         for parent in (unified(), self.path):
             for controller in ("cpu", "io", "memory", "pids"):
                 if controller in (parent / "cgroup.controllers").read_text().split():

@@ -55,11 +55,8 @@ class Lab:
             raise RigError(f"a lab's prefix is up to 8 small letters and digits, not {prefix!r}")
         if not re.fullmatch(r"\d{1,3}\.\d{1,3}\.\d{1,3}", net):
             raise RigError(f"a lab's network is given by three numbers such as {DEFAULT_NET}, not {net!r}")
-        for path in (directory, bases, *(p for p in (app_layers or {}).values() if p)):
-            if not path.is_absolute() or re.search(r"[\s:,\\]", str(path)):
-                raise RigError(
-                    f"the lab needs an absolute path free of blanks, colons and commas, not {path}"
-                )
+        for path in (directory, bases):
+            _check_path(path)
         self.release = release
         self.app_layers = dict(app_layers or {})
         self.network = Network(prefix, net, directory)
@@ -162,6 +159,8 @@ class Lab:
                 raise RigError(
                     f"{directory} holds the lab {before['prefix']} on {before['net']}: take it down first"
                 )
+            if before is None and self._group.populated:
+                raise RigError(f"a lab with prefix {self.site.prefix} runs from another directory")
             if before is None or not self.network.namespace().exists():
                 raise_limits(self.site.bases)
                 self.network.make_lan()
@@ -190,6 +189,7 @@ class Lab:
             installed = base.find(release, self.site.bases)
             layers = [app_layer or self.app_layers.get(release)]
             for layer in filter(None, layers):
+                _check_path(layer)
                 check_layer(layer, installed.tree)
             if name == "server":
                 layers.append(installed.server)
@@ -316,6 +316,11 @@ class Lab:
         restore_limits(self.site.bases)
         for marker in directory.glob("relay-*"):
             marker.unlink()
+
+
+def _check_path(path: Path) -> None:
+    if not path.is_absolute() or re.search(r"[\s:,\\]", str(path)):  # it becomes a mount option
+        raise RigError(f"the lab needs an absolute path free of blanks, colons and commas, not {path}")
 
 
 def _side_by_side(names: Iterable[str], work: Callable[[str], T]) -> list[T]:
