@@ -351,7 +351,7 @@ def failure_of(error: Exception, address: Address) -> Failure:
     for one in chain:
         if isinstance(one, ConnectionRefusedError):
             return Failure("away", f"Nothing listens at {address}.")
-        if isinstance(one, OSError) and one.errno and not isinstance(one, ConnectionError):
+        if isinstance(one, OSError) and one.errno and not isinstance(one, ConnectionError | ssl.SSLError):
             return Failure("away", f"{address} cannot be reached: {(one.strerror or str(one)).lower()}.")
         if isinstance(one, HTTPException) and not isinstance(one, RemoteDisconnected | IncompleteRead):
             return Failure("garbage", f"What answers at {address} does not speak HTTP.")

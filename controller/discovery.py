@@ -186,7 +186,7 @@ class Discovery:
         station = text.get(b"id", b"").decode("ascii", "replace")
         if not is_label(station):
             return
-        paired = {b"open": False, b"paired": True}.get(text.get(b"pairing", b""))
+        paired = {b"unpaired": False, b"paired": True}.get(text.get(b"pairing", b""))
         version = "".join(c for c in text.get(b"version", b"").decode("ascii", "replace") if c.isprintable())[
             :32
         ]

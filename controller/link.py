@@ -33,6 +33,9 @@ BURST = 20
 REFILL_S = 0.5
 """A station that answers at once without end gets this many rounds, then one each half second."""
 
+MAX_COMMANDS = 16
+"""Of contract.exchange.Ask."""
+
 PUSH_ROUNDS = 4
 """Rounds a push may take until the station has it all: one to learn, one to tell, and what came meanwhile."""
 
@@ -137,8 +140,8 @@ class Link:
         self._address = address
         self._out = out
         self._known = Heard()
-        self._awaited: set[str] = set()
-        self._results: dict[str, CommandResult] = {}
+        self._commands: dict[str, Signed] = {}
+        self._results: dict[str, CommandResult | Failure] = {}
         self._renewed_for: bytes | None = None
         self._stopped = threading.Event()
         self._retry = threading.Event()
@@ -183,16 +186,14 @@ class Link:
         self._push.set()
 
     def command(self, command_id: str, signed: Signed, timeout_s: float) -> CommandResult | Failure:
-        """Send a command until its result is here or the time is over."""
+        """Send a command until the station has answered it or the time is over."""
         with self._lock:
-            self._out = replace(self._out, commands=(*self._out.commands, signed))
+            self._commands[command_id] = signed
         self.wake()
         with self._lock:
-            done = self._lock.wait_for(
-                lambda: command_id in self._results or self._stopped.is_set(), timeout_s
-            )
-            self._out = replace(self._out, commands=tuple(c for c in self._out.commands if c is not signed))
-            if done and command_id in self._results:
+            self._lock.wait_for(lambda: command_id in self._results or self._stopped.is_set(), timeout_s)
+            self._commands.pop(command_id, None)
+            if command_id in self._results:
                 return self._results.pop(command_id)
         view = self._shared.live.one(self.station)
         return Failure("away", (view.note if view else "") or _("It did not answer in time."))
@@ -244,7 +245,8 @@ class Link:
 
     def _ask(self, hold_s: float) -> Ask:
         with self._lock:
-            return compose(self._out, self._known, self._shared.clock.now(), hold_s)
+            out = replace(self._out, commands=tuple(self._commands.values())[:MAX_COMMANDS])
+            return compose(out, self._known, self._shared.clock.now(), hold_s)
 
     def _round(self, channel: Channel, hold_s: float) -> Answer | None:
         """One exchange, at the last good address or wherever else the station may be; None: nowhere."""
@@ -256,18 +258,20 @@ class Link:
             if self._stopped.is_set():
                 return None
             client = channel.to(address)
-            result = client.exchange(self._ask(hold_s))
+            ask = self._ask(hold_s)
+            result = client.exchange(ask)
             channel.stumbled |= client.stumbled
             if isinstance(result, Answer):
-                problem = self._take(result, address)
+                problem = self._take(ask, result, address)
                 if problem is None:
                     return result
                 result = Failure("garbage", problem)
+            log.debug("%s: %s", self.station, result.message)
             notes.append(result.message)
         self._shared.live.failed(self.station, notes[0])
         return None
 
-    def _take(self, answer: Answer, address: Address) -> str | None:
+    def _take(self, asked: Ask, answer: Answer, address: Address) -> str | None:
         """Use an answer; returns what is wrong with one that is not worth it."""
         if answer.contract != CONTRACT:
             return _("It speaks contract version {its}, this server {ours}: upgrade the older one.").format(
@@ -284,10 +288,7 @@ class Link:
             self._known = after(self._known, self._out, answer)
             out, known, moved = self._out, self._known, self._address != address
             self._address = address
-            for result in answer.results:
-                if result.id in self._awaited:
-                    self._results[result.id] = result
-            self._lock.notify_all()
+            self._settle_commands(asked, answer)
         if moved:
             self._household.moved(self.station, address)
         self._shared.live.heard(self.station, answer, address, _note(out, known))
@@ -296,6 +297,19 @@ class Link:
         if answer.signing_request is not None:
             self._renew(answer.signing_request)
         return None
+
+    def _settle_commands(self, asked: Ask, answer: Answer) -> None:
+        """Hand results to those who wait for them, and drop the rest; under the lock."""
+        for result in answer.results:
+            if self._commands.pop(result.id, None) is not None:
+                self._results[result.id] = result
+        refused = [refusal for refusal in answer.refusals if refusal.what == "command"]
+        if refused and not answer.results:  # a refusal names no command: it is about all that were sent
+            for command_id, signed in list(self._commands.items()):
+                if signed in asked.commands:
+                    del self._commands[command_id]
+                    self._results[command_id] = Failure("refused", refused[-1].message)
+        self._lock.notify_all()
 
     def _renew(self, request: bytes) -> None:
         with self._lock:
