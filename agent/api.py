@@ -23,6 +23,8 @@ from contract.wire import encode
 
 _log = logging.getLogger("lab-agent.front")
 
+_PIECE = 1024
+
 # asyncio gives each TLS connection a buffer of 256 KiB; a TLS record has 16 KiB at most.
 sslproto.SSLProtocol.max_size = 16 * 1024
 
@@ -242,8 +244,14 @@ class _Connection(asyncio.Protocol):
             self._begun = True
             self._due(self._limits.request_s)
         try:
-            self._http.receive_data(data)
-            self._advance()
+            # h11 limits a head that is incomplete, so a head is given to it in small pieces.
+            while data and self._http.their_state is h11.IDLE and not self._lingering:
+                self._http.receive_data(data[:_PIECE])
+                data = data[_PIECE:]
+                self._advance()
+            if data and not self._lingering:
+                self._http.receive_data(data)
+                self._advance()
         except h11.RemoteProtocolError as error:
             self._refuse(error.error_status_hint, f"That is not HTTP/1.1 as it should be: {error}.")
 
