@@ -119,7 +119,18 @@ def make_app(services: Services, door: Door) -> FastAPI:
     _add_profiles(app, services, operator, technician)
     _add_lab(app, services, operator, technician)
     app.add_middleware(BoundedBody)
+    _describe(app)
     return app
+
+
+def _describe(app: FastAPI) -> None:
+    """FastAPI describes a 422 that this door never gives: what is wrong in a request is a 400 here."""
+    for path in app.openapi()["paths"].values():
+        for operation in path.values():
+            operation["responses"].pop("422", None)
+    schemas = app.openapi()["components"]["schemas"]
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
 
 
 class _Server(uvicorn.Server):
@@ -317,7 +328,7 @@ def _add_lab(app: FastAPI, services: Services, operator: Guard, technician: Guar
     @app.post("/v1/services/spid")
     def spid(body: m.SpidIn, _: Annotated[Caller, Depends(technician)]) -> m.SpidOut:
         """Write the lab's SPID bundle from the federation's providers."""
-        return services.update_spid(body.providers, force=body.force)
+        return services.update_spid(body.providers, body.published, force=body.force)
 
 
 async def _watch(services: Services) -> AsyncIterator[bytes]:

@@ -61,7 +61,7 @@ class Publishing:
 
     def __init__(self, books: Books, directory: Path, time_servers: tuple[str, ...]) -> None:
         self._books = books
-        self._directory = directory
+        self.directory = directory
         self._time_servers = time_servers
         self._one = threading.Lock()
         self._files: _Files | None = None
@@ -285,12 +285,12 @@ class Publishing:
         self._libraries[frozenset(publication.sources.items())] = library
 
     def _read(self) -> _Files:
-        stamp = _stamp(self._directory)
+        stamp = _stamp(self.directory)
         files = self._files
         if files is not None and files.stamp == stamp:
             return files
         try:
-            library = load_library([self._directory])
+            library = load_library([self.directory])
         except OSError as error:
             message = _("{file} cannot be read: {reason}.").format(file=error.filename, reason=error.strerror)
             raise Problem(

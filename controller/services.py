@@ -4,32 +4,26 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Literal
-
-from msgspec import to_builtins
+from datetime import date
 
 from contract.exchange import Command, CommandResult
 from contract.identity import station_name
 from controller import door_models as m
 from controller.agent_client import Address, Failure, parse_address
 from controller.books import Books
-from controller.core.fleet import Presence
-from controller.discovery import Discovery, Hint
+from controller.discovery import Discovery
 from controller.doctor import Doctor
 from controller.enrolment import Enrolment
+from controller.federation import plan_update, write_bundle
 from controller.household import Household
-from controller.live import Live, View
+from controller.live import Live
 from controller.problems import Problem
 from controller.publishing import REVISION, Outcome, Publishing, known_profile, no_station
 from controller.settings import Settings
-from controller.store.repositories import Station
+from controller.views import Standing, complaint, show_found, show_inventory, show_status, standing
 from controller.words import _
 
 log = logging.getLogger(__name__)
-
-FAILED_REASONS = frozenset({"ActionFailed", "JournalFailed"})
-"""Reasons of a Converged condition that is false for good, until a person looks."""
 
 COMMAND_S = 15.0
 """How long a station may take to do a command before it counts as not there."""
@@ -74,7 +68,7 @@ class Services:
         stations = []
         for view in self._p.live.view():
             row = desired.get(view.id)
-            stations.append(_status(view, row.profile if row else "", row.revision if row else 0))
+            stations.append(show_status(view, row.profile if row else "", row.revision if row else 0))
         lab = self._p.settings.lab
         return m.Status(
             lab=lab.id, name=lab.name, at=self._p.books.clock.now(), revision=revision, stations=stations
@@ -93,7 +87,7 @@ class Services:
         lab = self._p.settings.lab.id
         return m.Inventory(
             stations=[
-                _inventory(row, self._p.live.one(row.id), until.get(station_name(lab, row.id)))
+                show_inventory(row, self._p.live.one(row.id), until.get(station_name(lab, row.id)))
                 for row in rows
             ]
         )
@@ -113,7 +107,10 @@ class Services:
         known = {view.id: view for view in self._p.live.view()}
         several = {hint.id for hint in hints if sum(1 for one in hints if one.id == hint.id) > 1}
         return m.Discovered(
-            found=[_found(hint, known.get(hint.id), hint.id in several and hint.id != "") for hint in hints]
+            found=[
+                show_found(hint, known.get(hint.id), several=hint.id in several and hint.id != "")
+                for hint in hints
+            ]
         )
 
     def pair(self, station: str, code: str, address: str | None) -> m.Paired:
@@ -266,9 +263,18 @@ class Services:
         self._p.household.send(outcome)
         return m.GroupSet(name=name, stations=sorted(set(stations)), changed=sorted(outcome.changed))
 
-    def update_spid(self, providers: Sequence[m.SpidProvider], *, force: bool) -> m.SpidOut:
-        """Write the lab's SPID bundle from the federation's providers."""
-        raise Problem("state", _("Not yet."))
+    def update_spid(
+        self, providers: Sequence[m.SpidProvider], published: date | None, *, force: bool
+    ) -> m.SpidOut:
+        """Write the lab's SPID bundle anew; PCs get it with the next publication."""
+        library, now = self._p.publishing.library(), self._p.books.clock.now()
+        update = plan_update(library, providers, published, now, force=force)
+        written = ""
+        if update.text is not None:
+            written = str(write_bundle(self._p.publishing.directory, update.text))
+        return m.SpidOut(
+            added=list(update.change.hosts_added), removed=list(update.change.hosts_removed), written=written
+        )
 
     def _roll(self, outcome: Outcome, wait_s: float) -> m.Rolled:
         """Hand it to the PCs, wait until those that are there have answered, and say how each stands."""
@@ -276,158 +282,30 @@ class Services:
         self._p.household.send(outcome)
         revisions = {station: row.revision for station, row in outcome.changed.items()}
 
-        old = {view.id: _complaint(view) for view in before}
+        old = {view.id: complaint(view) for view in before}
 
-        def stands() -> dict[str, _Standing]:
+        def stands() -> dict[str, Standing]:
             return {
-                station: _standing(self._p.live.one(station), revision, old.get(station))
+                station: standing(self._p.live.one(station), revision, old.get(station))
                 for station, revision in revisions.items()
             }
 
         if wait_s > 0:
             self._p.live.wait(lambda: all(one.over for one in stands().values()), wait_s)
-        standing = sorted(stands().items())
+        now = sorted(stands().items())
         return m.Rolled(
             publication=outcome.publication,
             revision=outcome.revision,
             changed=sorted(revisions),
             unchanged=sorted(outcome.unchanged),
-            applied=[station for station, one in standing if one.word == "applied"],
+            applied=[station for station, one in now if one.word == "applied"],
             waiting=[
                 m.Waiting(id=station, presence=one.presence, reason=one.reason)
-                for station, one in standing
+                for station, one in now
                 if one.word == "waiting"
             ],
-            failed=[
-                m.Failed(id=station, reason=one.reason) for station, one in standing if one.word == "failed"
-            ],
+            failed=[m.Failed(id=station, reason=one.reason) for station, one in now if one.word == "failed"],
         )
-
-
-@dataclass(frozen=True)
-class _Standing:
-    """How a PC stands towards a revision: applied, waiting or failed. `over`: waiting longer is no use."""
-
-    word: str
-    presence: m.Presence
-    reason: str
-    over: bool
-
-
-def _complaint(view: View) -> str | None:
-    """Why the PC could not apply what it holds, in its own words; None where it could."""
-    answer = view.seen.answer
-    for condition in answer.status.conditions if answer else ():
-        if condition.type == "Converged" and not condition.status and condition.reason in FAILED_REASONS:
-            return condition.message
-    return None
-
-
-def _standing(view: View | None, revision: int, old: str | None) -> _Standing:
-    """`old` is the PC's complaint from before: the same again may still be about the revision before."""
-    if view is None:
-        return _Standing("failed", "offline", _("It was let go meanwhile."), over=True)
-    shown = presence_word(view.presence)
-    answer = view.seen.answer
-    if answer is not None and answer.status.applied_revision >= revision:
-        return _Standing("applied", shown, "", over=True)
-    if view.presence is Presence.OFFLINE:
-        reason = view.note or _("It is offline; it gets the revision when it returns.")
-        return _Standing("waiting", shown, reason, over=True)
-    if answer is None:
-        return _Standing("waiting", shown, view.note, over=False)
-    for refusal in answer.refusals:
-        if refusal.what == "desired" and refusal.revision in (None, revision):
-            return _Standing("failed", shown, refusal.message, over=True)
-    if answer.status.desired_revision >= revision:
-        complaint = _complaint(view)
-        if complaint is not None:
-            return _Standing("failed", shown, complaint, over=complaint != old)
-        return _Standing("waiting", shown, _("It is applying it."), over=False)
-    return _Standing("waiting", shown, view.note or _("It has not taken it yet."), over=False)
-
-
-def presence_word(presence: Presence) -> m.Presence:
-    """As the door spells it."""
-    words: dict[Presence, m.Presence] = {
-        Presence.ONLINE: "online",
-        Presence.STALE: "stale",
-        Presence.OFFLINE: "offline",
-    }
-    return words[presence]
-
-
-def _status(view: View, profile: str, desired: int) -> m.StationStatus:
-    answer = view.seen.answer
-    report = answer.status if answer else None
-    facts = report.facts if report else None
-    memory = None
-    if facts and facts.memory_total > 0:
-        memory = round(1 - facts.memory_available / facts.memory_total, 4)
-    return m.StationStatus(
-        id=view.id,
-        presence=presence_word(view.presence),
-        state=report.state if report else "unknown",
-        profile=profile,
-        desired=desired,
-        applied=report.applied_revision if report else 0,
-        load=facts.load[0] if facts else None,
-        memory=memory,
-        last_seen=view.seen.heard_at,
-        age_s=None if view.age_s is None else round(view.age_s, 3),
-        address=str(view.seen.address),
-        conditions=[
-            m.Condition(type=c.type, status=c.status, reason=c.reason, message=c.message, since=c.since)
-            for c in (report.conditions if report else ())
-        ],
-        note=view.note,
-    )
-
-
-def _inventory(row: Station, view: View | None, until: datetime | None) -> m.InventoryItem:
-    report = view.seen.answer.status if view and view.seen.answer else None
-    facts = report.facts if report else None
-    return m.InventoryItem(
-        id=row.id,
-        hardware=m.HardwareInfo(**to_builtins(facts.hardware)) if facts else None,
-        mac=[nic.mac for nic in facts.nics] if facts else [],
-        address=str(Address(row.address, row.port)),
-        disks=[m.DiskUse(mount=d.mount, total=d.total, free=d.free) for d in facts.disks] if facts else [],
-        version=report.version if report else "",
-        paired_at=row.paired_at,
-        last_seen=view.seen.heard_at if view else None,
-        certificate_until=until,
-    )
-
-
-def _found(hint: Hint, view: View | None, several: bool) -> m.Found:
-    verified = view is not None and view.seen.address == hint.address and view.presence is Presence.ONLINE
-    note = ""
-    if hint.answers is False:
-        note = _("Nothing answers there.")
-    elif several and not verified:
-        note = _("More than one says to be {id}.").format(id=hint.id)
-    elif view is not None and not verified and hint.paired is False:
-        note = _(
-            "It was a PC of this lab and waits to be paired: re-imaged? Pair it again with its new code."
-        )
-    elif view is None and hint.paired:
-        note = _("It belongs to a lab already; on the PC itself: lab-agent unpair")
-    pairing: dict[bool | None, Literal["open", "paired", "unknown"]] = {
-        False: "open",
-        True: "paired",
-        None: "unknown",
-    }
-    return m.Found(
-        id=hint.id,
-        address=hint.address.host,
-        port=hint.address.port,
-        version=hint.version,
-        pairing=pairing[hint.paired],
-        known=view is not None,
-        verified=verified,
-        note=note,
-    )
 
 
 def _address(text: str) -> Address:

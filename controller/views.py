@@ -1,0 +1,144 @@
+"""What the door shows of a station, from what is known of it. Pure."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from msgspec import to_builtins
+
+from controller import door_models as m
+from controller.agent_client import Address
+from controller.core.fleet import Presence
+from controller.discovery import Hint
+from controller.live import View
+from controller.store.repositories import Station
+from controller.words import _
+
+FAILED_REASONS = frozenset({"ActionFailed", "JournalFailed"})
+"""Reasons of a Converged condition that is false for good, until a person looks."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a PC stands towards a revision: applied, waiting or failed. `over`: waiting longer is no use."""
+
+    word: str
+    presence: m.Presence
+    reason: str
+    over: bool
+
+
+def complaint(view: View) -> str | None:
+    """Why the PC could not apply what it holds, in its own words; None where it could."""
+    answer = view.seen.answer
+    for condition in answer.status.conditions if answer else ():
+        if condition.type == "Converged" and not condition.status and condition.reason in FAILED_REASONS:
+            return condition.message
+    return None
+
+
+def standing(view: View | None, revision: int, old: str | None) -> Standing:
+    """`old` is the PC's complaint from before: the same again may still be about the revision before."""
+    if view is None:
+        return Standing("failed", "offline", _("It was let go meanwhile."), over=True)
+    shown = presence_word(view.presence)
+    answer = view.seen.answer
+    if answer is not None and answer.status.applied_revision >= revision:
+        return Standing("applied", shown, "", over=True)
+    if view.presence is Presence.OFFLINE:
+        reason = view.note or _("It is offline; it gets the revision when it returns.")
+        return Standing("waiting", shown, reason, over=True)
+    if answer is None:
+        return Standing("waiting", shown, view.note, over=False)
+    for refusal in answer.refusals:
+        if refusal.what == "desired" and refusal.revision in (None, revision):
+            return Standing("failed", shown, refusal.message, over=True)
+    if answer.status.desired_revision >= revision:
+        broken = complaint(view)
+        if broken is not None:
+            return Standing("failed", shown, broken, over=broken != old)
+        return Standing("waiting", shown, _("It is applying it."), over=False)
+    return Standing("waiting", shown, view.note or _("It has not taken it yet."), over=False)
+
+
+def presence_word(presence: Presence) -> m.Presence:
+    """As the door spells it."""
+    words: dict[Presence, m.Presence] = {
+        Presence.ONLINE: "online",
+        Presence.STALE: "stale",
+        Presence.OFFLINE: "offline",
+    }
+    return words[presence]
+
+
+def show_status(view: View, profile: str, desired: int) -> m.StationStatus:
+    answer = view.seen.answer
+    report = answer.status if answer else None
+    facts = report.facts if report else None
+    memory = None
+    if facts and facts.memory_total > 0:
+        memory = round(1 - facts.memory_available / facts.memory_total, 4)
+    return m.StationStatus(
+        id=view.id,
+        presence=presence_word(view.presence),
+        state=report.state if report else "unknown",
+        profile=profile,
+        desired=desired,
+        applied=report.applied_revision if report else 0,
+        load=facts.load[0] if facts else None,
+        memory=memory,
+        last_seen=view.seen.heard_at,
+        age_s=None if view.age_s is None else round(view.age_s, 3),
+        address=str(view.seen.address),
+        conditions=[
+            m.Condition(type=c.type, status=c.status, reason=c.reason, message=c.message, since=c.since)
+            for c in (report.conditions if report else ())
+        ],
+        note=view.note,
+    )
+
+
+def show_inventory(row: Station, view: View | None, until: datetime | None) -> m.InventoryItem:
+    report = view.seen.answer.status if view and view.seen.answer else None
+    facts = report.facts if report else None
+    return m.InventoryItem(
+        id=row.id,
+        hardware=m.HardwareInfo(**to_builtins(facts.hardware)) if facts else None,
+        mac=[nic.mac for nic in facts.nics] if facts else [],
+        address=str(Address(row.address, row.port)),
+        disks=[m.DiskUse(mount=d.mount, total=d.total, free=d.free) for d in facts.disks] if facts else [],
+        version=report.version if report else "",
+        paired_at=row.paired_at,
+        last_seen=view.seen.heard_at if view else None,
+        certificate_until=until,
+    )
+
+
+def show_found(hint: Hint, view: View | None, *, several: bool) -> m.Found:
+    verified = view is not None and view.seen.address == hint.address and view.presence is Presence.ONLINE
+    note = ""
+    if hint.answers is False:
+        note = _("Nothing answers there.")
+    elif several and not verified:
+        note = _("More than one says to be {id}.").format(id=hint.id)
+    elif view is not None and not verified and hint.paired is False:
+        note = _(
+            "It was a PC of this lab and waits to be paired: re-imaged? Pair it again with its new code."
+        )
+    elif view is None and hint.paired:
+        note = _("It belongs to a lab already; on the PC itself: lab-agent unpair")
+    pairing: dict[bool | None, Literal["open", "paired", "unknown"]] = {
+        False: "open",
+        True: "paired",
+        None: "unknown",
+    }
+    return m.Found(
+        id=hint.id,
+        address=hint.address.host,
+        port=hint.address.port,
+        version=hint.version,
+        pairing=pairing[hint.paired],
+        known=view is not None,
+        verified=verified,
+        note=note,
+    )
