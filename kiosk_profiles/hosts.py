@@ -48,20 +48,22 @@ class Pattern:
 
     def matches(self, url: str) -> bool:
         """Whether this entry speaks about `url` (absolute, http or https)."""
-        parts = urlsplit(url)
-        host = (parts.hostname or "").rstrip(".")
+        scheme, host, port, path = _place(url)
         same = host == self.host.strip("[]") or (not self.exact and host.endswith("." + self.host))
-        return (
-            same
-            and self.scheme in ("", parts.scheme)
-            and self.port in (0, parts.port or _DEFAULT_PORTS.get(parts.scheme, 0))
-            and (parts.path or "/").startswith(self.path)
-        )
+        return same and self.scheme in ("", scheme) and self.port in (0, port) and path.startswith(self.path)
 
     @property
     def precedence(self) -> tuple[int, bool, int]:
         """The larger decides, where several entries match."""
         return len(self.host), self.exact, len(self.path)
+
+
+@lru_cache(maxsize=256)
+def _place(url: str) -> tuple[str, str, int, str]:
+    """Scheme, host, port and path of an address, as patterns compare them."""
+    parts = urlsplit(url)
+    port = parts.port or _DEFAULT_PORTS.get(parts.scheme, 0)
+    return parts.scheme, (parts.hostname or "").rstrip("."), port, parts.path or "/"
 
 
 @lru_cache(maxsize=8192)

@@ -7,10 +7,11 @@ whose hosts are incomplete.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from urllib.parse import urlsplit
 
+from kiosk_profiles.browser import PRINT_PAGES
 from kiosk_profiles.compile import MAX_ALLOW, PlacedBundle, Resolved, Row, tile_target
 from kiosk_profiles.findings import Finding, Severity, _
 from kiosk_profiles.hosts import Pattern, allowed, exact_pattern, parse_pattern
@@ -98,22 +99,24 @@ def _entries(resolved: Resolved, facts: Facts) -> Iterator[Finding]:
 
 def _hosts(resolved: Resolved, facts: Facts) -> Iterator[Finding]:
     for row in resolved.rows:
-        if row.path == "browser.allow" and not row.value.startswith("chrome"):
-            yield from _one_host(row, parse_pattern(row.value))
+        if row.path == "browser.allow" and row.value not in PRINT_PAGES:
+            yield from (_at(row, "error", message, hint) for message, hint in _about_host(row.value))
 
 
-def _one_host(row: Row, pattern: Pattern) -> Iterator[Finding]:
-    known = host_facts()
+@lru_cache(maxsize=4096)
+def _about_host(text: str) -> tuple[tuple[str, str], ...]:
+    """What speaks against an entry by itself. Remembered: a lab's thousand hosts are the same each time."""
+    pattern, known = parse_pattern(text), host_facts()
+    found = []
     never = next((entry for entry in known.never if _under(pattern.host, entry.host)), None)
     if never is not None:
-        message = _("{host} must not be listed: {reason}", host=row.value, reason=_(never.reason))
-        yield _at(row, "error", message, _("delete it"))
+        message = _("{host} must not be listed: {reason}", host=text, reason=_(never.reason))
+        found.append((message, _("delete it")))
     elif label := next((label for label in pattern.host.split(".") if _rehearses(label)), None):
-        message = _("{host} is a rehearsal site ('{label}'), not the service", host=row.value, label=label)
-        yield _at(row, "error", message, _("list the real site's host"))
+        message = _("{host} is a rehearsal site ('{label}'), not the service", host=text, label=label)
+        found.append((message, _("list the real site's host")))
     broad = _too_broad(pattern)
-    if broad:
-        yield _at(row, "error", *broad)
+    return (*found, broad) if broad else tuple(found)
 
 
 def _too_broad(pattern: Pattern) -> tuple[str, str] | None:

@@ -138,6 +138,17 @@ def test_a_difference_is_told_item_by_item_and_in_the_languages_words() -> None:
     )
 
 
+def test_what_leaves_management_is_told_as_gone() -> None:
+    lab = library({"profiles/hall.yaml": HALL})
+    before, after = state(lab.resolve("hall")), state(lab.resolve("maintenance"), revision=2)
+    changes = diff(before, after)
+    assert Change("profile", "hall", "maintenance") in changes
+    assert Change("browser.allow", ".portale.test", None) in changes
+    assert Change("browser.policies.FullscreenAllowed", False, None) in changes
+    assert Change("desktop.swallow", "F11", None) in changes
+    assert all(change.after is None for change in changes if change.path != "profile")
+
+
 def test_the_first_state_of_a_station_is_all_new() -> None:
     fresh = DesiredState(
         contract=CONTRACT,

@@ -77,7 +77,7 @@ def test_a_section_out_of_management_stays_out_whatever_the_lab_says() -> None:
     resources = library({"layers/lab.yaml": lab}).resolve("maintenance").resources
     assert resources.browser_policy is None
     assert resources.desktop is None
-    assert resources.time is not None
+    assert resources.kernel is not None
 
 
 def test_lists_add_up_and_a_narrower_layer_takes_out() -> None:

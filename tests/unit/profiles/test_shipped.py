@@ -80,7 +80,14 @@ def test_maintenance_leaves_browser_and_screen_alone() -> None:
     assert resources.browser_policy is None
     assert resources.desktop is None
     assert resources.kernel is not None
-    assert resources.time is not None
+
+
+@pytest.mark.parametrize("profile", LAB.profiles)
+def test_time_servers_are_the_labs_to_name(profile: str) -> None:
+    """No profile names any, and none takes them out of management: the lab's settings come through."""
+    resolved = LAB.resolve(profile)
+    assert resolved.resources.time is None
+    assert resolved.managed("time")
 
 
 @pytest.mark.parametrize("profile", LAB.profiles)

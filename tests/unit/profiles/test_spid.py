@@ -66,6 +66,17 @@ def original_kept_in_an_extension() -> bytes:
     return f.text_of(root)
 
 
+def a_genuine_signature_before_the_forged_one() -> bytes:
+    """The list's own signature is a stranger's; the genuine one stands earlier, hidden in an extension."""
+    root = f.tree(f.metadata(f.entity(9, host="evil.example.it")).replace('"_all"', '"_forged"'))
+    forged = f.sign(f.text_of(root).decode(), STRANGER, reference="#_forged")
+    root = f.tree(f.with_certificate(forged, AGENCY))
+    signature, extensions = root[0], root.find(f"{{{f.MD}}}Extensions")
+    extensions.append(f.tree(GENUINE))
+    root.append(signature)
+    return f.text_of(root)
+
+
 def only_one_entity_signed() -> bytes:
     """A signature by the federation's key that stands at the top and covers one part alone."""
     root = f.tree(f.sign(f.metadata(ENTITIES), AGENCY, reference="#_e1"))
@@ -110,6 +121,10 @@ FORGERIES: dict[str, tuple[Callable[[], bytes], str]] = {
     "wrapped in a forged list": (wrapped_in_a_forged_list, "covers only a part of the file"),
     "wrapped, with the same ID": (wrapped_with_the_same_id, "the signature does not hold"),
     "kept in an extension": (original_kept_in_an_extension, "the file is not signed"),
+    "a genuine signature before the forged one": (
+        a_genuine_signature_before_the_forged_one,
+        "the signature does not hold",
+    ),
     "only one entity signed": (only_one_entity_signed, "covers only a part of the file (EntityDescriptor)"),
     "external entity": (
         lambda: (
