@@ -12,15 +12,18 @@ quarrels with the one that avahi defends for the same PC.
 """
 
 import asyncio
+import fcntl
 import logging
 import os
+import socket
+import struct
 from collections.abc import Awaitable
-from pathlib import Path
 
 import ifaddr
 import msgspec
-from zeroconf import (  # type: ignore[attr-defined]  # DNSAddress, DNSService: there, but unlisted for mypy
+from zeroconf import (  # type: ignore[attr-defined]  # the DNS* are there, but unlisted for mypy
     DNSAddress,
+    DNSOutgoing,
     DNSService,
     IPVersion,
     RecordUpdate,
@@ -36,7 +39,11 @@ from contract.wire import CONTRACT
 RENAME_EVERY_S = 10.0
 """Not to change the name more often than this, whatever a liar says."""
 
-_DOWN = frozenset(("down", "lowerlayerdown", "notpresent", "dormant"))
+# linux/sockios.h, linux/if.h
+_SIOCGIFFLAGS = 0x8913
+_IFF_RUNNING = 0x40
+_RESPONSE = 0x8400
+"""DNS header flags of an authoritative response (RFC 6762, 18)."""
 
 _log = logging.getLogger("lab-agent.front")
 logging.getLogger("zeroconf").setLevel(logging.ERROR)
@@ -54,8 +61,10 @@ class Card(msgspec.Struct, frozen=True):
 def cards(chosen: tuple[str, ...]) -> tuple[Card, ...]:
     """The cards with a link and an address; only those in `chosen` (names or addresses) if there are any."""
     found: list[Card] = []
-    for adapter in ifaddr.get_adapters():
-        if adapter.index is None or _operstate(adapter.name) in _DOWN:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
+        adapters = [adapter for adapter in ifaddr.get_adapters() if _running(adapter.name, asker)]
+    for adapter in adapters:
+        if adapter.index is None:
             continue
         texts = [ip.ip if isinstance(ip.ip, str) else ip.ip[0] for ip in adapter.ips]
         if chosen and adapter.name not in chosen:
@@ -80,6 +89,8 @@ class Announcer:
         self._wake = asyncio.Event()
         self._zeroconf: AsyncZeroconf | None = None
         self._info: AsyncServiceInfo | None = None
+        self._ours: set[bytes] = set()
+        """Every address announced so far: what comes back late of our own is no conflict."""
         self._said: tuple[object, ...] = ()
         self._tasks: set[asyncio.Future[None]] = set()
         self._token = os.urandom(4).hex()
@@ -119,17 +130,24 @@ class Announcer:
         if self._conflict:
             self._conflict = False
             self._leave_name()
+        if not found:  # no card has a link: there is nobody to tell, and nothing new to say
+            self._said = ()
+            await self._zeroconf.zeroconf.async_update_interfaces([])
+            return
         info = self._make_info(found)
         said = (found, self._pairing, info.name)
         if said == self._said:
             return
         zeroconf, self._said = self._zeroconf, said
-        if self._info is None:
+        await zeroconf.zeroconf.async_wait_for_start()
+        before, self._info = self._info, info
+        self._ours.update(info.addresses_by_version(IPVersion.All))
+        if before is None:
             self._keep(await zeroconf.async_register_service(info, cooperating_responders=True))
         else:
             self._keep(await zeroconf.async_update_service(info))
-        self._info = info
         await zeroconf.zeroconf.async_update_interfaces(_places(found))
+        self._take_back(info)
 
     def _make_info(self, found: tuple[Card, ...]) -> AsyncServiceInfo:
         name = f"{self._station}-{self._token}" if self._renamed else self._station
@@ -159,6 +177,16 @@ class Announcer:
             "somebody else announces %s; going on as %s-%s", self._station, self._station, self._token
         )
 
+    def _take_back(self, info: AsyncServiceInfo) -> None:
+        """Goodbye to addresses that are no longer ours: caches keep them for two minutes otherwise."""
+        gone = self._ours.difference(info.addresses_by_version(IPVersion.All))
+        if gone and self._zeroconf is not None:
+            out = DNSOutgoing(_RESPONSE)
+            past = AsyncServiceInfo(info.type, info.name, server=info.server, addresses=sorted(gone))
+            for record in past.dns_addresses(override_ttl=0):
+                out.add_answer_at_time(record, 0)
+            self._zeroconf.zeroconf.async_send(out)
+
     def _keep(self, announcing: Awaitable[None]) -> None:
         """Let the repetitions go out while we go on."""
         task = asyncio.ensure_future(announcing)
@@ -171,13 +199,12 @@ class Announcer:
         now = asyncio.get_running_loop().time()
         if info is None or now < self._quiet_until:
             return
-        ours = info.addresses_by_version(IPVersion.All)
         for update in records:
             record = update.new
             if isinstance(record, DNSService):
                 foreign = record.key == info.key and record.server_key != info.server_key
             elif isinstance(record, DNSAddress):
-                foreign = record.key == info.server_key and record.address not in ours
+                foreign = record.key == info.server_key and record.address not in self._ours
             else:
                 continue
             if foreign and record.ttl > 0:
@@ -202,8 +229,10 @@ def _places(found: tuple[Card, ...]) -> list[str | int]:
     return [card.v4[0] if card.v4 else card.index for card in found]
 
 
-def _operstate(name: str) -> str:
+def _running(name: str, asker: socket.socket) -> bool:
+    """Whether a card is up and has a link (netdevice(7)); also false for one that has just gone."""
     try:
-        return Path("/sys/class/net", name, "operstate").read_text().strip()
+        answer = fcntl.ioctl(asker, _SIOCGIFFLAGS, struct.pack("16sH14x", name.encode(), 0))
     except OSError:
-        return ""
+        return False
+    return bool(struct.unpack("16sH14x", answer)[1] & _IFF_RUNNING)

@@ -66,9 +66,37 @@ class Peer:
     def __init__(self, link: socket.socket, uid: int) -> None:
         self.link = link
         self.uid = uid
-        self.incoming = bytearray()
-        self.outgoing = bytearray()
         self.watching = False
+        self._incoming = bytearray()
+        self._outgoing = bytearray()
+
+    def read(self) -> list[Call]:
+        """Every whole call that has come. Raises OSError when the peer has gone, ContractError."""
+        try:
+            data = self.link.recv(256 << 10)
+        except BlockingIOError:
+            return []
+        if not data:
+            raise ConnectionResetError("it hung up")
+        self._incoming += data
+        calls: list[Call] = []
+        while (call := _frame(self._incoming)) is not None:
+            calls.append(call)
+        return calls
+
+    def write(self, message: Return) -> None:
+        """Add a message to what is to be sent."""
+        data = encode(message)
+        self._outgoing += _HEAD.pack(len(data)) + data
+
+    def flush(self) -> int:
+        """Send what the socket takes; how many bytes are left. Raises OSError when the peer has gone."""
+        try:
+            while self._outgoing:
+                del self._outgoing[: self.link.send(self._outgoing)]
+        except BlockingIOError:
+            return len(self._outgoing)
+        return 0
 
 
 class Enforcer:
@@ -174,13 +202,16 @@ class Enforcer:
     def _listen(self) -> socket.socket:
         path = self._paths.socket
         path.parent.mkdir(0o755, parents=True, exist_ok=True)
-        path.unlink(missing_ok=True)
+        # Made under another name: whoever finds the socket finds it open, with its rights.
+        fresh = path.with_name(".enforcer.new")
+        fresh.unlink(missing_ok=True)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-        listener.bind(str(path))
-        path.chmod(0o660)
+        listener.bind(str(fresh))
+        fresh.chmod(0o660)
         if os.geteuid() == 0 and self._paths.root == Path("/"):
-            os.chown(path, 0, pwd.getpwnam(self._settings.front_user).pw_gid)
+            os.chown(fresh, 0, pwd.getpwnam(self._settings.front_user).pw_gid)
         listener.listen(_MAX_PEERS)
+        fresh.replace(path)
         listener.setblocking(False)
         return listener
 
@@ -199,30 +230,21 @@ class Enforcer:
         self._selector.register(link, selectors.EVENT_READ, peer)
 
     def _talk(self, peer: Peer, mask: int) -> None:
-        """Read and write what can be; a peer that breaks the framing is dropped."""
+        """Read and write what can be; a peer that hangs up or breaks the framing is dropped."""
+        calls: list[Call] = []
         try:
             if mask & selectors.EVENT_READ:
-                data = peer.link.recv(256 << 10)
-                if not data:
-                    self._drop(peer)
-                    return
-                peer.incoming += data
-                while (call := _frame(peer.incoming)) is not None:
-                    self._answer(peer, call)
-            self._flush(peer)
-        except BlockingIOError:
-            return
+                calls = peer.read()
         except (OSError, ContractError) as error:
             log(f"the front's connection is dropped: {error}")
             self._drop(peer)
-
-    def _answer(self, peer: Peer, call: Call) -> None:
-        applied = self._station.version
-        reply = self._reply(peer, call)
-        self._send(peer, Return(number=call.number, reply=reply))
+            return
+        for call in calls:
+            version = self._station.version
+            self._send(peer, Return(number=call.number, reply=self._reply(peer, call)))
+            if self._station.version != version:
+                self._look()
         self._flush(peer)
-        if self._station.version != applied:
-            self._look()
 
     def _reply(self, peer: Peer, call: Call) -> Reply:
         station = self._station
@@ -255,22 +277,27 @@ class Enforcer:
         for peer in list(self._peers.values()):
             if peer.watching:
                 self._send(peer, news)
-                self._talk(peer, 0)
 
     def _send(self, peer: Peer, message: Return) -> None:
-        data = encode(message)
-        peer.outgoing += _HEAD.pack(len(data)) + data
-        if len(peer.outgoing) > 4 * MAX_MESSAGE_BYTES:
-            raise ContractError("the front does not read its answers")
+        peer.write(message)
+        self._flush(peer)
 
     def _flush(self, peer: Peer) -> None:
+        """Send what the peer takes; a peer that takes nothing for too long is dropped."""
+        if peer.link.fileno() not in self._peers:
+            return
         try:
-            while peer.outgoing:
-                del peer.outgoing[: peer.link.send(peer.outgoing)]
-        finally:
-            if peer.link.fileno() in self._peers:
-                events = selectors.EVENT_READ | (selectors.EVENT_WRITE if peer.outgoing else 0)
-                self._selector.modify(peer.link, events, peer)
+            rest = peer.flush()
+        except OSError as error:
+            log(f"the front's connection is dropped: {error}")
+            self._drop(peer)
+            return
+        if rest > 4 * MAX_MESSAGE_BYTES:
+            log("the front's connection is dropped: it does not read its answers")
+            self._drop(peer)
+            return
+        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if rest else 0)
+        self._selector.modify(peer.link, events, peer)
 
     def _drop(self, peer: Peer) -> None:
         if self._peers.pop(peer.link.fileno(), None) is not None:

@@ -55,10 +55,12 @@ class Host:
             if error.errno == errno.ENOTDIR:
                 return None
             return FileState(content=b"", mode=0, ours=False)
-        with os.fdopen(handle, "rb") as stream:
+        try:
             about = os.fstat(handle)
             regular = stat.S_ISREG(about.st_mode) and about.st_size <= MAX_FILE
-            content = stream.read(MAX_FILE) if regular else b""
+            content = _read_all(handle) if regular else b""
+        finally:
+            os.close(handle)
         return FileState(
             content=content, mode=stat.S_IMODE(about.st_mode), ours=regular and about.st_uid == self._uid
         )
@@ -213,6 +215,13 @@ class Host:
         if done.returncode != 0:
             said = done.stderr.decode(errors="replace").strip().splitlines()
             raise ActionFailed(f"{' '.join(action.argv)} ended with {done.returncode}: {''.join(said[-1:])}")
+
+
+def _read_all(handle: int) -> bytes:
+    parts: list[bytes] = []
+    while part := os.read(handle, 1 << 16):
+        parts.append(part)
+    return b"".join(parts)
 
 
 class _Account(NamedTuple):

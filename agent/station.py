@@ -131,8 +131,10 @@ class Station:
                     f"revision {desired.revision} is not newer than {held.revision}, which is held"
                 )
             self._journal.accept(desired.revision, signed, self._clock.now())
-        except (SealBroken, ContractError) as error:
+        except SealBroken as error:
             return self._refuse(str(error))
+        except ContractError as error:
+            return self._refuse(f"what the lab signed is not a desired state: {error}")
         except JournalError as error:
             self._say("JournalFailed", True, "CannotWrite", f"{error}; make room on the disk")
             return Delivered(

@@ -113,7 +113,7 @@ def _allow_steps(section: BrowserPolicy, observed: Observed) -> Steps:
 
 def _two_steps(old: dict[str, Any], certain: dict[str, Any], new: dict[str, Any]) -> Steps:
     """First what surely tightens, then the whole; a step that changes nothing is left out."""
-    if certain == new:
+    if new in (old, certain):
         return [(Effect.TIGHTEN, new)]
     last = (Effect.LOOSEN, new)
     return [last] if certain == old else [(Effect.TIGHTEN, certain), last]

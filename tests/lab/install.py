@@ -109,7 +109,7 @@ def _dependencies(release: str, tree: Path, home: Path) -> Path:
 
 
 def _requirements() -> list[str]:
-    import tomllib  # noqa: PLC0415
+    import tomllib
 
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]

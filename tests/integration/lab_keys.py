@@ -1,0 +1,123 @@
+"""What a lab holds, for tests that need a real one: a CA, a signing key, and both rounds of a pairing."""
+
+from datetime import UTC, datetime, timedelta
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.x509.oid import NameOID
+from spake2 import SPAKE2_A
+
+from contract.desired import DesiredState, Resources
+from contract.exchange import Command, Signed
+from contract.identity import station_name
+from contract.pairing import (
+    SPAKE_CONTROLLER,
+    SPAKE_STATION,
+    PairFinish,
+    PairOffer,
+    PairStart,
+    confirmation,
+)
+from contract.wire import CONTRACT, Message, encode
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+class LabKeys:
+    """The keys of one lab."""
+
+    def __init__(self, lab: str = "prova") -> None:
+        self.lab = lab
+        self.signing_key = ed25519.Ed25519PrivateKey.generate()
+        self._ca_key = ec.generate_private_key(ec.SECP256R1())
+        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, lab)])
+        self._ca = self._certificate(self._ca_key.public_key(), x509.BasicConstraints(ca=True, path_length=0))
+
+    @property
+    def ca(self) -> bytes:
+        """The CA certificate (DER)."""
+        return self._ca.public_bytes(serialization.Encoding.DER)
+
+    @property
+    def signing_public(self) -> bytes:
+        """The raw public key under which desired states are checked."""
+        return self.signing_key.public_key().public_bytes_raw()
+
+    def sign(self, document: Message) -> Signed:
+        """Seal a document."""
+        payload = encode(document)
+        return Signed(payload=payload, signature=self.signing_key.sign(payload))
+
+    def desired(self, station: str, revision: int, resources: Resources, **changes: object) -> Signed:
+        """A sealed desired state; `changes` bend it."""
+        parts: dict[str, object] = {
+            "contract": CONTRACT,
+            "lab": self.lab,
+            "station": station,
+            "revision": revision,
+            "profile": "citizen",
+            "issued_at": NOON,
+            "resources": resources,
+        }
+        return self.sign(DesiredState(**{**parts, **changes}))  # type: ignore[arg-type]  # bent on purpose
+
+    def command(self, station: str, number: int = 1, issued_at: datetime | None = None) -> Signed:
+        """A sealed command to unpair."""
+        issued_at = issued_at or datetime.now(UTC) + timedelta(seconds=1)
+        return self.sign(
+            Command(
+                contract=CONTRACT,
+                id=f"{number:032x}",
+                lab=self.lab,
+                station=station,
+                issued_at=issued_at,
+                kind="unpair",
+            )
+        )
+
+    def issue(self, request: bytes, name: str) -> bytes:
+        """A certificate (DER) for the key of a signing request, under `name`."""
+        key = x509.load_der_x509_csr(request).public_key()
+        assert isinstance(key, ec.EllipticCurvePublicKey)
+        names = x509.SubjectAlternativeName([x509.DNSName(name)])
+        return self._certificate(key, names).public_bytes(serialization.Encoding.DER)
+
+    def _certificate(self, key: ec.EllipticCurvePublicKey, extension: x509.ExtensionType) -> x509.Certificate:
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(self._name)
+            .issuer_name(self._name)
+            .public_key(key)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(EPOCH)
+            .not_valid_after(datetime.now(UTC) + timedelta(days=30))
+            .add_extension(extension, critical=True)
+        )
+        return builder.sign(self._ca_key, hashes.SHA256())
+
+
+class ControllerHalf:
+    """The controller's side of one pairing, written from contract/pairing.py and not from the controller."""
+
+    def __init__(self, keys: LabKeys, code: str) -> None:
+        self._keys = keys
+        self._spake = SPAKE2_A(code.encode(), idA=SPAKE_CONTROLLER, idB=SPAKE_STATION)
+        self.start = PairStart(
+            contract=CONTRACT,
+            message=self._spake.start(),
+            lab=keys.lab,
+            ca=keys.ca,
+            signing_key=keys.signing_public,
+        )
+
+    def finish(self, offer: PairOffer, name: str = "", certificate: bytes = b"") -> PairFinish:
+        """The second round for `offer`; AssertionError when the station did not know the code."""
+        key = self._spake.finish(offer.message)
+        parts = (offer.station, offer.message, offer.signing_request)
+        assert confirmation(key, "station", self.start, parts, b"") == offer.confirmation
+        name = name or station_name(self._keys.lab, offer.station)
+        certificate = certificate or self._keys.issue(offer.signing_request, name)
+        proof = confirmation(key, "controller", self.start, parts, certificate)
+        return PairFinish(pairing=offer.pairing, certificate=certificate, confirmation=proof)

@@ -1,0 +1,369 @@
+"""The root half as a process of its own: pairing, seals, drift, and a front that misbehaves."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from agent.core.messages import (
+    BeginPairing,
+    Call,
+    Deliver,
+    Delivered,
+    EndPairing,
+    PairingBegun,
+    Perform,
+    Performed,
+    Refused,
+    Watch,
+)
+from contract.desired import BrowserPolicy, Desktop, Kernel, Resources
+from contract.exchange import Signed
+from contract.pairing import TRY_EVERY_S, WRONG_TRIES, PairFinish
+from contract.wire import encode
+from tests.integration.enforcer_kit import Enforcer, Socket, apply, enforcer, eventually, pair
+from tests.integration.lab_keys import ControllerHalf, LabKeys
+
+KEYS = LabKeys()
+CITIZEN = Resources(
+    browser_policy=BrowserPolicy(policies={"URLBlocklist": ["*"]}, allow=(".inps.it",)),
+    kernel=Kernel(sysctl={"net.ipv4.ip_forward": "0"}),
+    desktop=Desktop(),
+)
+ALLOW = "etc/chromium/policies/managed/60-lab-allow.json"
+DENY = "etc/chromium/policies/managed/50-lab-policy.json"
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Enforcer]:
+    with enforcer(tmp_path) as it:
+        yield it
+
+
+@pytest.fixture
+def paired(running: Enforcer) -> Enforcer:
+    link = running.socket()
+    pair(running, link, KEYS)
+    apply(link, KEYS, 1, CITIZEN)
+    link.close()
+    return running
+
+
+def lab_agent(running: Enforcer, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "agent.main", arguments[0], "--root", str(running.root), *arguments[1:]]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+# -- pairing
+
+
+def test_pairing_by_the_code_on_the_screen(running: Enforcer) -> None:
+    link = running.socket()
+    shown = lab_agent(running, "code").stdout
+    assert shown.startswith(running.code)
+    issue = (running.root / "run/issue.d/lab-agent.issue").read_text()
+    assert f"{running.code[:3]} {running.code[3:]}" in issue
+    pair(running, link, KEYS)
+    assert link.state is not None
+    assert link.state.lab == "prova"
+    identity = (running.root / "var/lib/lab-agent/front/identity.pem").read_bytes()
+    names = x509.load_pem_x509_certificate(identity).extensions.get_extension_for_class(
+        x509.SubjectAlternativeName
+    )
+    assert names.value.get_values_for_type(x509.DNSName) == ["pc-01.station.prova.lab.internal"]
+    eventually(lambda: not (running.root / "run/lab-agent/code").exists(), "the code goes from the screen")
+    assert lab_agent(running, "code").returncode == 1
+
+
+def test_a_wrong_code_gives_nothing_and_five_make_a_new_one(running: Enforcer) -> None:
+    link = running.socket()
+    first = running.code
+    wrong = f"{(int(first) + 1) % 10**6:06d}"
+    for _ in range(WRONG_TRIES):
+        controller = ControllerHalf(KEYS, wrong)
+        begun = link.ask(BeginPairing(start=controller.start))
+        assert isinstance(begun, PairingBegun), begun
+        with pytest.raises(AssertionError):
+            controller.finish(begun.offer)
+        assert running.code == first
+        time.sleep(TRY_EVERY_S)
+    refused = link.ask(BeginPairing(start=ControllerHalf(KEYS, first).start))
+    assert isinstance(refused, Refused)
+    assert "new code" in refused.message
+    assert running.code != first
+    time.sleep(TRY_EVERY_S)
+    pair(running, link, KEYS)
+
+
+def test_tries_are_rate_limited(running: Enforcer) -> None:
+    link = running.socket()
+    assert isinstance(link.ask(BeginPairing(start=ControllerHalf(KEYS, "000000").start)), PairingBegun)
+    refused = link.ask(BeginPairing(start=ControllerHalf(KEYS, running.code).start))
+    assert isinstance(refused, Refused)
+    assert 0 < refused.retry_after_s <= TRY_EVERY_S
+
+
+def test_somebody_between_who_swaps_the_ca_is_found_out(running: Enforcer) -> None:
+    link = running.socket()
+    controller = ControllerHalf(KEYS, running.code)
+    swapped = controller.start.__class__(
+        contract=1,
+        message=controller.start.message,
+        lab=KEYS.lab,
+        ca=LabKeys().ca,
+        signing_key=KEYS.signing_public,
+    )
+    begun = link.ask(BeginPairing(start=swapped))
+    assert isinstance(begun, PairingBegun)
+    with pytest.raises(AssertionError):  # the controller sees another transcript than the station
+        controller.finish(begun.offer)
+    assert not (running.root / "var/lib/lab-agent/enforcer/trust.json").exists()
+
+
+@pytest.mark.parametrize("what", ["proof", "name", "key", "ca", "garbage"])
+def test_a_finish_that_is_not_right_stores_nothing(running: Enforcer, what: str) -> None:
+    link = running.socket()
+    controller = ControllerHalf(KEYS, running.code)
+    begun = link.ask(BeginPairing(start=controller.start))
+    assert isinstance(begun, PairingBegun)
+    request = begun.offer.signing_request
+    other = ControllerHalf(KEYS, running.code)
+    time.sleep(TRY_EVERY_S)
+    match what:
+        case "proof":
+            right = controller.finish(begun.offer)
+            finish = PairFinish(pairing=right.pairing, certificate=right.certificate, confirmation=b"0" * 32)
+        case "name":
+            finish = controller.finish(begun.offer, name="pc-02.station.prova.lab.internal")
+        case "ca":
+            stranger = LabKeys().issue(request, "pc-01.station.prova.lab.internal")
+            finish = controller.finish(begun.offer, certificate=stranger)
+        case "key":
+            rebegun = link.ask(BeginPairing(start=other.start))
+            assert isinstance(rebegun, PairingBegun)
+            old = KEYS.issue(request, "pc-01.station.prova.lab.internal")
+            finish = other.finish(rebegun.offer, certificate=old)
+        case _:
+            finish = controller.finish(begun.offer, certificate=b"not a certificate")
+    refused = link.ask(EndPairing(finish=finish))
+    assert isinstance(refused, Refused)
+    assert refused.message
+    assert "Traceback" not in refused.message
+    assert not (running.root / "var/lib/lab-agent/enforcer/trust.json").exists()
+    assert not (running.root / "var/lib/lab-agent/front/identity.pem").exists()
+
+
+def test_a_replayed_pairing_is_refused(running: Enforcer) -> None:
+    link = running.socket()
+    controller = ControllerHalf(KEYS, running.code)
+    begun = link.ask(BeginPairing(start=controller.start))
+    assert isinstance(begun, PairingBegun)
+    finish = controller.finish(begun.offer)
+    link.ask(EndPairing(finish=finish))
+    for again in (BeginPairing(start=controller.start), EndPairing(finish=finish)):
+        refused = link.ask(again)
+        assert isinstance(refused, Refused)
+        assert "paired" in refused.message
+    assert lab_agent(running, "unpair").returncode == 0
+    time.sleep(TRY_EVERY_S)
+    assert isinstance(link.ask(EndPairing(finish=finish)), Refused)
+    replayed = link.ask(BeginPairing(start=controller.start))
+    assert isinstance(replayed, PairingBegun), "a new code makes a new key: the old finish is of no use"
+    stale = PairFinish(
+        pairing=replayed.offer.pairing, certificate=finish.certificate, confirmation=finish.confirmation
+    )
+    assert isinstance(link.ask(EndPairing(finish=stale)), Refused)
+
+
+# -- what the lab wants
+
+
+def test_a_policy_file_edited_by_hand_is_back(paired: Enforcer) -> None:
+    link = paired.socket()
+    file = paired.root / ALLOW
+    good = file.read_bytes()
+    for damage in (b'{"URLAllowlist": ["*"]}', good[:-3], b""):
+        file.write_bytes(damage)
+        eventually(lambda: file.read_bytes() == good, "the policy file")
+    file.unlink()
+    eventually(lambda: file.exists() and file.read_bytes() == good, "a removed file")
+    file.parent.rename(file.parent.with_name("elsewhere"))
+    eventually(lambda: file.exists() and file.read_bytes() == good, "a removed directory")
+    stranger = file.with_name("99-open.json")
+    stranger.write_text('{"URLBlocklist": []}')
+    eventually(lambda: not stranger.exists(), "a stranger in the policy directory")
+    state = link.until(lambda state: "99-open.json" in state.conditions[0].message)
+    assert state.conditions[0].status
+
+
+def test_nothing_is_polled_for_files(paired: Enforcer) -> None:
+    """At rest the enforcer sleeps in its selector: a second look at CPU time finds none used."""
+    assert paired.process is not None
+
+    def used() -> int:
+        fields = Path(f"/proc/{paired.process.pid}/stat").read_text().rsplit(")", 1)[1].split()  # type: ignore[union-attr]
+        return int(fields[11]) + int(fields[12])
+
+    time.sleep(0.5)
+    before = used()
+    time.sleep(3)
+    assert used() - before <= 1, "clock ticks (10 ms) in three seconds"
+
+
+@pytest.mark.parametrize(
+    ("signed", "why"),
+    [
+        (Signed(payload=b"{}", signature=b"0" * 64), "signature"),
+        (LabKeys("other").desired("pc-01", 2, CITIZEN), "signature"),
+        (KEYS.desired("pc-02", 2, CITIZEN), "pc-02"),
+        (KEYS.desired("pc-01", 2, CITIZEN, lab="altra"), "altra"),
+        (KEYS.desired("pc-01", 2, CITIZEN, contract=99), "contract 99"),
+        (KEYS.desired("pc-01", 1, Resources()), "not newer"),
+        (KEYS.sign(CITIZEN), "not a desired state"),
+    ],
+)
+def test_what_is_not_the_labs_is_refused_with_a_condition(paired: Enforcer, signed: Signed, why: str) -> None:
+    link = paired.socket()
+    told = link.ask(Deliver(signed=signed))
+    assert isinstance(told, Delivered)
+    assert not told.accepted
+    assert why in told.message
+    state = link.until(lambda state: any(found.type == "DesiredRefused" for found in state.conditions))
+    assert (state.desired_revision, state.applied_revision) == (1, 1)
+    assert (paired.root / ALLOW).exists()
+
+
+def test_the_same_revision_again_is_accepted_and_changes_nothing(paired: Enforcer) -> None:
+    link = paired.socket()
+    signed = KEYS.desired("pc-01", 2, CITIZEN)
+    for _ in range(3):
+        told = link.ask(Deliver(signed=signed))
+        assert isinstance(told, Delivered)
+        assert told.accepted
+
+
+def test_revisions_are_kept_over_a_kill_and_a_restart(paired: Enforcer) -> None:
+    paired.kill()
+    (paired.root / DENY).unlink()
+    paired.start()
+    link = paired.socket()
+    assert link.state is not None
+    assert (link.state.desired_revision, link.state.applied_revision) == (1, 1)
+    assert (paired.root / DENY).exists(), "what changed while the agent was down is repaired at its start"
+
+
+def test_a_plan_that_cannot_be_done_says_so_and_is_done_later(paired: Enforcer) -> None:
+    link = paired.socket()
+    obstacle = paired.root / "etc/sysctl.d"
+    (obstacle / "90-lab.conf").unlink()
+    eventually((obstacle / "90-lab.conf").exists, "repair")
+    blocked = paired.root / "etc/X11/xorg.conf.d/90-lab.conf"
+    blocked.unlink()
+    eventually(blocked.exists, "repair")
+    blocked.unlink()
+    blocked.mkdir()
+    link.ask(Deliver(signed=KEYS.desired("pc-01", 2, Resources(desktop=Desktop(bar_height=50)))))
+    state = link.until(lambda state: state.desired_revision == 2 and not state.conditions[0].status)
+    assert "90-lab.conf" in state.conditions[0].message
+    assert state.applied_revision == 1
+    assert (paired.root / ALLOW).exists(), "what loosens is left for the end"
+    blocked.rmdir()
+    link.until(lambda state: state.applied_revision == 2)
+    assert not (paired.root / ALLOW).exists()
+
+
+def test_unpaired_by_the_lab_the_pc_is_as_it_was(running: Enforcer) -> None:
+
+    def tree() -> list[Path]:
+        return sorted(path for path in (running.root / "etc").rglob("*") if "staging" not in path.parts)
+
+    before = tree()
+    link = running.socket()
+    pair(running, link, KEYS)
+    apply(link, KEYS, 1, CITIZEN)
+    stale = KEYS.command("pc-01", 7, issued_at=datetime(2020, 1, 1, tzinfo=UTC))
+    told = link.ask(Perform(signed=stale))
+    assert isinstance(told, Performed)
+    assert told.result is None, "a command from before the pairing is not obeyed"
+    told = link.ask(Perform(signed=KEYS.command("pc-01")))
+    assert isinstance(told, Performed)
+    assert told.result is not None
+    assert told.result.done
+    link.until(lambda state: state.lab == "" and state.applied_revision == 0)
+    eventually(lambda: tree() == before, "the whole tree")
+    assert not (running.root / "var/lib/lab-agent/front/identity.pem").exists()
+    other = LabKeys("altra")
+    pair(running, link, other)
+    apply(link, other, 1, CITIZEN)
+
+
+# -- the front is not trusted
+
+
+def test_a_front_that_sends_garbage_is_dropped_and_others_are_served(paired: Enforcer) -> None:
+    for junk in (b"\xff\xff\xff\xff", b"\0\0\0\x05hello", b"\0\0\0\x02{}", b"\0\0\0\x01"):
+        link = Socket(paired.root / "run/lab-agent/enforcer.sock")
+        link.send_raw(junk)
+        if junk != b"\0\0\0\x01":
+            with pytest.raises((EOFError, ConnectionError)):
+                link.receive()
+        link.close()
+    assert isinstance(paired.socket().ask(Deliver(signed=KEYS.desired("pc-01", 1, CITIZEN))), Delivered)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.binary(max_size=300))
+def test_any_payload_under_a_forged_seal_is_refused(paired: Enforcer, payload: bytes) -> None:
+    link = Socket(paired.root / "run/lab-agent/enforcer.sock")
+    for request in (Deliver(signed=Signed(payload=payload, signature=b"1" * 64)),):
+        link.send(encode(Call(number=1, request=request)))
+        reply = link.receive().reply
+        assert isinstance(reply, Delivered)
+        assert not reply.accepted
+    link.close()
+
+
+def test_a_front_that_does_not_read_does_not_stop_the_enforcer(paired: Enforcer) -> None:
+    deaf = Socket(paired.root / "run/lab-agent/enforcer.sock")
+    for number in range(1, 2000):
+        try:
+            deaf.send(encode(Call(number=number, request=Watch())))
+        except (BrokenPipeError, ConnectionResetError, TimeoutError):
+            break
+    file = paired.root / ALLOW
+    good = file.read_bytes()
+    file.write_bytes(b"")
+    eventually(lambda: file.read_bytes() == good, "drift is repaired all the same")
+    deaf.close()
+
+
+# -- lab-agent plan
+
+
+def test_plan_prints_what_would_change_and_changes_nothing(paired: Enforcer, tmp_path: Path) -> None:
+    assert "Nothing to change" in lab_agent(paired, "plan").stdout
+    paired.kill()
+    file = paired.root / ALLOW
+    file.write_text("{}")
+    told = lab_agent(paired, "plan")
+    assert told.returncode == 0
+    assert "browser_policy" in told.stdout
+    assert "the content differs" in told.stdout
+    assert file.read_text() == "{}"
+    plan = json.loads(lab_agent(paired, "plan", "--json").stdout)
+    assert plan[0]["subject"] == "/etc/chromium/policies/managed/60-lab-allow.json"
+    document = tmp_path / "desired.json"
+    document.write_bytes(KEYS.desired("pc-01", 9, Resources()).payload)
+    assert "loosen" in lab_agent(paired, "plan", "--desired", str(document)).stdout
+    document.write_text("{")
+    refused = lab_agent(paired, "plan", "--desired", str(document))
+    assert (refused.returncode, "is not a desired state" in refused.stderr) == (1, True)
+    paired.start()

@@ -1,0 +1,83 @@
+"""`make lab` and `make lab-down`: a lab on this machine that a person can try things on."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+
+from tests.lab.rig.host import RigError, say
+from tests.lab.rig.lab import DEFAULT_DIRECTORY, DEFAULT_NET, DEFAULT_PREFIX, Lab
+from tests.lab.site import Site
+
+PCS = 10
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+def up(directory: Path) -> None:
+    """Bring the lab up to ten PCs that are what the citizen profile says; quick when they are."""
+    began = time.monotonic()
+    site = Site.make(DEFAULT_PREFIX, DEFAULT_NET, directory)
+    say(f"a server and {PCS} PCs boot, each with its own address on {DEFAULT_NET}.0/24")
+    site.up(PCS)
+    site.init()
+    known = site.status()
+    new = [machine for machine in site.lab.pcs() if machine.name not in known]
+    if new:
+        say(f"pairing {len(new)} PCs by the codes on their screens")
+        site.pair(new)
+    if any(row["profile"] != "citizen" for row in site.status().values()):
+        say("publishing the profile citizen")
+        say(site.labctl("profile", "publish", "citizen").stdout.strip().replace("\n", "; "))
+    wrapper = write_labctl(directory)
+    print(site.labctl("status").stdout)
+    print(
+        f"""The lab runs ({time.monotonic() - began:.0f} s). Try:
+  {wrapper} status --watch
+  {wrapper} profile explain pc-03
+  {wrapper} profile publish training
+  python3 -m tests.lab.rig exec pc-03 lab-agent plan
+  python3 -m tests.lab.rig exec pc-03 sh -c 'echo x > /etc/chromium/policies/managed/60-lab-allow.json'
+  python3 -m tests.lab.rig cut pc-03      # and: heal pc-03
+  make lab-down"""
+    )
+
+
+def write_labctl(directory: Path) -> str:
+    """A script in build/ that is labctl on the lab's server."""
+    script = PROJECT / "build/labctl"
+    script.parent.mkdir(exist_ok=True)
+    script.write_text(
+        "#!/bin/sh\n# labctl on the server of the lab that `make lab` brought up.\n"
+        f'cd "{PROJECT}" || exit 1\n'
+        f'exec {sys.executable} -m tests.lab.rig --dir "{directory}" exec server labctl "$@"\n'
+    )
+    script.chmod(0o755)
+    return "build/labctl"
+
+
+def down(directory: Path) -> None:
+    """Leave nothing of the lab behind but the base trees, which the next one starts from."""
+    Lab.at(directory).down()
+    (PROJECT / "build/labctl").unlink(missing_ok=True)
+
+
+def main() -> int:
+    """Run `up` or `down`; the exit code."""
+    parser = argparse.ArgumentParser(prog="tests.lab.demo", description=__doc__)
+    parser.add_argument("verb", choices=("up", "down"))
+    parser.add_argument("--dir", type=Path, default=DEFAULT_DIRECTORY)
+    arguments = parser.parse_args()
+    os.umask(0o022)
+    try:
+        (up if arguments.verb == "up" else down)(arguments.dir)
+    except (RigError, AssertionError) as error:
+        say(str(error))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
