@@ -29,11 +29,11 @@ def screen(
     columns: int = COLUMNS,
     lines: int = LINES,
     env: Mapping[str, str] | None = None,
-    keys: bytes = b"",
+    keys: tuple[bytes, bytes] = (b"", b""),
 ) -> tuple[str, int]:
     """What `argv` writes to a terminal of that size, escape sequences and all, and its exit code.
 
-    `keys` are pressed as soon as something was written.
+    `keys`: as soon as the first was on the screen, the second is pressed.
     """
     terminal, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", lines, columns, 0, 0))
@@ -46,8 +46,9 @@ def screen(
         try:
             while part := os.read(terminal, 65536):
                 written += part
-                os.write(terminal, keys)
-                keys = b""
+                if keys[1] and keys[0] in written:
+                    os.write(terminal, keys[1])
+                    keys = (b"", b"")
         except OSError:
             """The other end closed: how a pseudo-terminal says that this was all."""
         os.close(terminal)

@@ -129,8 +129,9 @@ class Conversation:
         """The body in its framing (RFC 9112, section 6.3): chunks, a length, or all until the door closes."""
         if headers.get(b"transfer-encoding", b"").lower() == b"chunked":
             while length := _length(self._line().partition(b";")[0], 16):
-                yield self._exactly(length)
-                self._line()
+                part = self._exactly(length)
+                self._line()  # before the part goes out, so that nothing is pending but what follows
+                yield part
             while self._line():
                 """A trailer, which says nothing we use."""
         elif b"content-length" in headers:
@@ -194,9 +195,9 @@ class Lines:
         return (_object(line) for line in lines if line.strip())
 
 
-def door() -> Door:
+def door(ctx: click.Context | None = None) -> Door:
     """The door this labctl was told to use: --door, LABCTL_DOOR, or where the package puts it."""
-    return Door(click.get_current_context().find_root().params["door"])
+    return Door((ctx or click.get_current_context()).find_root().params["door"])
 
 
 @contextmanager

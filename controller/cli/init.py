@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
+import click
 import typer
 
 from contract.identity import is_label
@@ -32,8 +33,9 @@ def lab_id(text: str) -> str:
 @app.command(help=_("Make the lab on this server: its keys, database, settings."))
 def init(
     lab: Annotated[
-        str, typer.Option(metavar="ID", parser=lab_id, help=_("Names the lab in its certificates; for good."))
-    ] = "",
+        str | None,
+        typer.Option(metavar="ID", parser=lab_id, help=_("Names the lab in its certificates; for good.")),
+    ] = None,
     name: Annotated[str, typer.Option(metavar="TEXT", help=_("What people read."))] = "",
     comune: Annotated[str, typer.Option(metavar="TEXT", help=_("The municipality."))] = "",
     root: Annotated[
@@ -48,7 +50,7 @@ def init(
         lab = _ask_id()
     try:
         with working(_("making the keys")):
-            made = init_lab(paths, lab, name, comune, datetime.now(UTC))
+            made = init_lab(paths, lab or "", name, comune, datetime.now(UTC))
     except InitError as error:
         raise Failure(
             _("the lab cannot be made: {reason}").format(reason=str(error)),
@@ -68,5 +70,5 @@ def init(
 def _ask_id() -> str:
     """The id from a person; there is none to guess it from."""
     if not sys.stdin.isatty():
-        raise typer.BadParameter(_("a new lab needs an id: labctl init --lab ID --comune NAME"))
+        raise click.UsageError(_("a new lab needs an id: labctl init --lab ID --comune NAME"))
     return str(typer.prompt(_("A short id for the lab, as in fontana"), value_proc=lab_id))

@@ -10,6 +10,9 @@ from typing import Annotated
 import click
 import typer
 
+# Typer has it for apps that bring its own --show-completion, and exports it nowhere.
+from typer.completion import completion_init  # type: ignore[attr-defined]
+
 from controller.cli.apps import STYLE, Group
 from controller.cli.client import DEFAULT_DOOR
 from controller.cli.errors import report_bug
@@ -92,6 +95,8 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal of another alphabet gets "?", never a traceback
+    if "_LABCTL_COMPLETE" in os.environ:  # set by the shell's script that `labctl completion` printed
+        completion_init()
     try:
         typer.main.get_command(app).main(prog_name="labctl")
     finally:

@@ -52,14 +52,14 @@ def with_guess(refused: Refused, name: str, names: list[str]) -> Failure:
     return Failure(refused.message, hint)
 
 
-def complete_station(incomplete: str) -> list[str]:
+def complete_station(ctx: typer.Context, incomplete: str) -> list[str]:
     """For the shell's completion: PCs that begin so."""
-    return [name for name in ids(door()) if name.startswith(incomplete)]
+    return [name for name in ids(door(ctx)) if name.startswith(incomplete)]
 
 
-def complete_profile(incomplete: str) -> list[str]:
+def complete_profile(ctx: typer.Context, incomplete: str) -> list[str]:
     """For the shell's completion: profiles that begin so."""
-    return [name for name in profiles(door()) if name.startswith(incomplete)]
+    return [name for name in profiles(door(ctx)) if name.startswith(incomplete)]
 
 
 def about_station(

@@ -201,13 +201,13 @@ def table(lab: Lab) -> Table:
     return Table(
         columns=(
             Column(_("PC")),
-            Column(_("PRESENCE")),
-            Column(_("STATE"), leaves=1),
-            Column(_("PROFILE"), leaves=4),
-            Column(_("REVISION")),
-            Column(_("LOAD"), right=True, leaves=3),
-            Column(_("MEM"), right=True, leaves=5),
-            Column(_("SEEN"), leaves=2),
+            Column(_("PRESENCE"), leaves=1),
+            Column(_("STATE"), leaves=3),
+            Column(_("PROFILE"), leaves=6),
+            Column(_("REVISION"), leaves=2),
+            Column(_("LOAD"), right=True, leaves=5),
+            Column(_("MEM"), right=True, leaves=7),
+            Column(_("SEEN"), leaves=4),
             Column(_("CONDITIONS")),
         ),
         rows=tuple(

@@ -8,11 +8,10 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -146,28 +145,28 @@ class Reciting(Services):
     def groups(self) -> m.Groups:
         return self._recite(m.Groups, "groups")
 
-    def set_group(self, name: str, stations: Sequence[str], who: str) -> m.GroupSet:
+    def set_group(self, name: str, stations: Sequence[str]) -> m.GroupSet:
         return self._recite(m.GroupSet, "set_group", name, tuple(stations))
 
     def doctor(self) -> m.Doctor:
         return self._recite(m.Doctor, "doctor")
 
-    def update_spid(self, providers: Sequence[m.SpidProvider], *, force: bool) -> m.SpidOut:
-        return self._recite(m.SpidOut, "update_spid", tuple(providers), force)
+    def update_spid(
+        self, providers: Sequence[m.SpidProvider], published: date | None, *, force: bool
+    ) -> m.SpidOut:
+        return self._recite(m.SpidOut, "update_spid", tuple(providers), published, force)
 
 
 @contextmanager
 def open_door(services: Services, path: Path) -> Iterator[Path]:
     """Serves `services` at the socket `path` while the block runs."""
     door = Door(socket=path, technicians="lab-technicians", operators="lab-operators")
-    server = make_server(make_app(services, door), path)
+    opened = threading.Event()
+    server = make_server(make_app(services, door), path, opened.set)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    deadline = time.monotonic() + 30
-    while not server.started:
-        if time.monotonic() > deadline:
-            raise TimeoutError("the door did not open")
-        time.sleep(0.01)
+    if not opened.wait(30):
+        raise TimeoutError("the door did not open")
     try:
         yield path
     finally:
@@ -181,11 +180,18 @@ def environment(door: Path | None = None, **more: str) -> dict[str, str]:
     return plain | ({"LABCTL_DOOR": str(door)} if door else {}) | more
 
 
-def labctl(*arguments: str, door: Path | None = None, **more: str) -> subprocess.CompletedProcess[str]:
-    """Runs labctl as a process of its own, its output in pipes; `more` goes into its environment."""
+ARGV = (sys.executable, "-c", "from controller.cli.main import main; main()")
+"""labctl as a process of its own, by the interpreter of the tests."""
+
+
+def labctl(
+    *arguments: str, door: Path | None = None, user: int | None = None, **more: Any
+) -> subprocess.CompletedProcess[str]:
+    """Runs labctl with its output in pipes; `more` goes into its environment."""
     return subprocess.run(
-        [sys.executable, "-c", "from controller.cli.main import main; main()", *arguments],
+        [*ARGV, *arguments],
         env=environment(door, **more),
+        user=user,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
