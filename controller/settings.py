@@ -72,7 +72,7 @@ class NetworkTable(_Table):
     """[network]: how stations are found and listened to."""
 
     interfaces: tuple[Annotated[str, AfterValidator(_address)], ...] = ()
-    hold_s: Annotated[float, Field(ge=1, le=12, strict=False)] = 12.0
+    hold_s: Annotated[float, Field(ge=1, le=12)] = 12.0
 
 
 class TimeTable(_Table):
@@ -224,4 +224,4 @@ def render_settings(id: str, name: str, comune: str, directory: str, database: s
 
 def _toml_string(text: str) -> str:
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + "".join(c if c.isprintable() else f"\\u{ord(c):04X}" for c in escaped) + '"'
+    return '"' + "".join(c if c.isprintable() else f"\\U{ord(c):08X}" for c in escaped) + '"'

@@ -1,0 +1,1 @@
+"""The controller without a network: its pure core, its store, its keys."""
