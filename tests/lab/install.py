@@ -168,7 +168,7 @@ def _build(release: str, tree: Path, home: Path, wheels: Path, layer: Path) -> N
             )
         _units(root)
         for file in sorted((root / "usr/lib/sysusers.d").glob("lab-*.conf")):
-            _chroot(root, "systemd-sysusers", str(file.relative_to(root)))
+            _chroot(root, "systemd-sysusers", f"/{file.relative_to(root)}")
         for file in sorted((root / "usr/lib/tmpfiles.d").glob("lab-*.conf")):
             _chroot(root, "systemd-tmpfiles", "--create", f"/{file.relative_to(root)}")
     for path in (work, root, ours, source):
