@@ -143,6 +143,11 @@ class _Line:
             if self._cut:
                 _shut(sock)
 
+    @property
+    def is_cut(self) -> bool:
+        with self._lock:
+            return self._cut
+
     def start(self) -> None:
         with self._lock:
             self._cut = False
@@ -249,9 +254,12 @@ class AgentClient:
         try:
             status, body = self._round(path, wire.encode(message), answer_s)
         except (requests.RequestException, OSError, ValueError) as error:
-            return failure_of(error, self.address)
+            failure = failure_of(error, self.address)
+            return failure if not self._line.is_cut else Failure("away", f"{self.address} took too long.")
         finally:
             self._reaper.disarm(self._line)
+        if self._line.is_cut:  # what was read until then may look like an answer
+            return Failure("away", f"{self.address} took too long.")
         if len(body) > MAX_MESSAGE_BYTES:
             self._line.cut()
             return Failure("garbage", f"It answered with more than {MAX_MESSAGE_BYTES} bytes.")
