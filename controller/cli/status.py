@@ -136,10 +136,7 @@ def read(answer: dict[str, Any]) -> Lab:
 def _station(item: dict[str, Any]) -> Station:
     seen = item["last_seen"]
     troubles = [
-        (
-            _(CONDITIONS[condition["type"]]) if condition["type"] in CONDITIONS else condition["type"],
-            condition["message"],
-        )
+        (_called(condition["type"]), condition["message"])
         for condition in item["conditions"]
         if condition["status"] != (condition["type"] == "Converged")
     ]
@@ -158,6 +155,12 @@ def _station(item: dict[str, Any]) -> Station:
         last_seen=None if seen is None else instant(seen),
         troubles=tuple(troubles),
     )
+
+
+def _called(kind: str) -> str:
+    """What a condition is called; its own name where a newer agent knows one that we do not."""
+    words = CONDITIONS.get(kind)
+    return kind if words is None else _(words)
 
 
 def no_pcs() -> str:

@@ -180,18 +180,18 @@ def environment(door: Path | None = None, **more: str) -> dict[str, str]:
     return plain | ({"LABCTL_DOOR": str(door)} if door else {}) | more
 
 
-ARGV = (sys.executable, "-c", "from controller.cli.main import main; main()")
+MAIN = "from controller.cli.main import main; main()"
+ARGV = (sys.executable, "-c", MAIN)
 """labctl as a process of its own, by the interpreter of the tests."""
 
 
 def labctl(
-    *arguments: str, door: Path | None = None, user: int | None = None, **more: Any
+    *arguments: str, door: Path | None = None, before: str = "", **more: str
 ) -> subprocess.CompletedProcess[str]:
-    """Runs labctl with its output in pipes; `more` goes into its environment."""
+    """Runs labctl with its output in pipes; `before` is Python for its process, `more` its environment."""
     return subprocess.run(
-        [*ARGV, *arguments],
+        [sys.executable, "-c", f"{before}\n{MAIN}", *arguments],
         env=environment(door, **more),
-        user=user,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
