@@ -47,7 +47,7 @@ def discover(
         say(
             _(
                 "No PC answered. Is its agent running, and on this network? "
-                "On the PC: systemctl status lab-agent-front."
+                "On the PC: systemctl status lab-agent"
             )
         )
         say(_("Where the network has no multicast: labctl discover --add ADDRESS"))
