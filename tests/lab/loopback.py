@@ -60,9 +60,7 @@ def up() -> None:
     script.write_text(f'#!/bin/sh\nLABCTL_DOOR="{_door()}" exec "{_program("labctl")}" "$@"\n')
     script.chmod(0o755)
     print(_labctl("status").stdout)
-    print(
-        f"The lab runs ({time.monotonic() - began:.0f} s). Try build/labctl status --watch, and make lab-down."
-    )
+    print(f"The lab runs ({time.monotonic() - began:.0f} s). Try build/labctl status --watch; make lab-down.")
     print(LIMITS)
 
 
