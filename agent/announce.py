@@ -139,6 +139,8 @@ class Announcer:
         if said == self._said:
             return
         zeroconf, self._said = self._zeroconf, said
+        for repetition in self._tasks:
+            repetition.cancel()  # what was said before is not true any more
         await zeroconf.zeroconf.async_wait_for_start()
         before, self._info = self._info, info
         self._ours.update(info.addresses_by_version(IPVersion.All))

@@ -319,6 +319,13 @@ class FrontProcess:
     def connect(self) -> socket.socket:
         return socket.create_connection(("127.0.0.1", self.port), GENEROUS_S)
 
+    def answers(self) -> bool:
+        """Whether it speaks plain HTTP, as an unpaired station does."""
+        try:
+            return self.post("/", b"")[0] == 404
+        except (OSError, http.client.HTTPException):
+            return False
+
     def post(self, path: str, body: bytes, method: str = "POST") -> tuple[int, dict[str, Any]]:
         """One plain request: status and JSON."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=GENEROUS_S)

@@ -70,17 +70,10 @@ class Lab:
 def unpaired(tmp_path: Path) -> Iterator[Lab]:
     made = Lab(tmp_path)
     made.front.start()
-    eventually(lambda: plain(made))
+    eventually(made.front.answers)
     yield made
     made.front.kill()
     made.enforcer.stop()
-
-
-def plain(lab: Lab) -> bool:
-    try:
-        return lab.front.post("/", b"")[0] == 404
-    except OSError:
-        return False
 
 
 @pytest.fixture
@@ -298,7 +291,7 @@ def test_unpairing_closes_everything_and_shows_the_pairing_door(lab: Lab) -> Non
     held.send(hold_s=60, seen=held.ask().news)
     idle.ask()
     assert other.ask(commands=(SIGNED,)).results
-    eventually(lambda: plain(lab))
+    eventually(lab.front.answers)
     with pytest.raises(ConnectionError):
         held.recv()
     for controller in (idle, other):

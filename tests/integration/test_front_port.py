@@ -35,7 +35,7 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FrontProcess]:
     enforcer = EnforcerPeer(made.paths)
     enforcer.start()
     made.start()
-    eventually(lambda: answers(made))
+    eventually(made.answers)
     yield made
     made.kill()
     enforcer.stop()
@@ -45,13 +45,6 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FrontProcess]:
 def never_a_traceback(front: FrontProcess) -> Iterator[None]:
     yield
     assert "Traceback" not in front.log()
-
-
-def answers(front: FrontProcess) -> bool:
-    try:
-        return front.post("/", b"")[0] == 404
-    except OSError:
-        return False
 
 
 def talk(front: FrontProcess, sent: bytes, seconds: float = GENEROUS_S) -> bytes:
@@ -110,7 +103,7 @@ def test_a_body_that_is_longer_than_it_said(front: FrontProcess) -> None:
         front, b"POST /v1/pair/start HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}" + b"x" * 50_000
     )
     assert not heard or heard.startswith(b"HTTP/1.1 400")
-    assert answers(front)
+    assert front.answers()
 
 
 def test_two_requests_on_one_connection(front: FrontProcess) -> None:
@@ -181,7 +174,7 @@ def test_a_slow_loris_is_hung_up_on_and_keeps_nobody_out(front: FrontProcess) ->
                 loris.sendall(bytes((byte,)))
                 assert time.monotonic() - began < 2 * GENEROUS_S, "nobody hung up"
                 if time.monotonic() - began < 1:
-                    assert answers(front)
+                    assert front.answers()
                 time.sleep(0.2)
         except ConnectionError:
             return
@@ -200,7 +193,7 @@ def test_one_peer_cannot_fill_the_port(front: FrontProcess) -> None:
     finally:
         for peer in flood:
             peer.close()
-    assert eventually(lambda: answers(front))
+    assert eventually(front.answers)
 
 
 def test_many_peers_cannot_fill_the_port(front: FrontProcess) -> None:
@@ -210,7 +203,7 @@ def test_many_peers_cannot_fill_the_port(front: FrontProcess) -> None:
         for n in range(1, 100)
     ]
     try:
-        assert answers(front)
+        assert front.answers()
     finally:
         for peer in flood:
             peer.close()
@@ -232,7 +225,7 @@ def test_memory_stays_flat_under_floods(front: FrontProcess) -> None:
     before = front.memory()
     for _ in range(3):
         flood()
-    assert eventually(lambda: answers(front))
+    assert eventually(front.answers)
     assert front.memory() - before < FLAT
 
 
