@@ -42,6 +42,7 @@ PACKAGES = [
     *("iproute2", "iputils-ping", "nftables", "procps", "kmod", "curl", "less"),
     *("chromium", "xvfb", "openbox", "xdotool", "x11-utils", "x11-xserver-utils", "libnss3-tools"),
     "maim",  # writes a window or the screen to standard output as PNG; the smallest that does
+    "libfaketime",  # a PC whose clock woke up in 1970: the machines share the host's, which nobody may set
     *("fonts-dejavu-core", "fonts-noto-core"),
 ]
 # chrony and systemd-timesyncd exclude each other in one dpkg database: this is unpacked in a layer apart
