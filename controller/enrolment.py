@@ -8,11 +8,11 @@ four messages and what is under their HMACs.
 import hmac
 import logging
 import secrets
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from spake2 import SPAKE2_A, SPAKEError
-from sqlalchemy import Connection
 
 from contract.exchange import Command, CommandResult
 from contract.identity import station_name
@@ -23,11 +23,15 @@ from controller.books import Books
 from controller.discovery import Discovery
 from controller.pki import Leaf
 from controller.problems import Problem
+from controller.store.database import Tx
 from controller.store.repositories import Station
 from controller.words import _
 
 log = logging.getLogger(__name__)
 
+
+TURN_S = 1.0
+"""A PC that was let go this moment needs so long to turn its port from TLS to pairing."""
 
 CRL = "crl"
 """The counter that numbers revocation lists."""
@@ -54,7 +58,7 @@ class Enrolment:
         station: str,
         code: str,
         address: Address | None,
-        joined: Callable[[Connection, Station], object],
+        joined: Callable[[Tx, Station], object],
     ) -> Enrolled:
         """Pair `station` by its code, wherever it may be. Raises Problem where no place leads to it.
 
@@ -85,7 +89,7 @@ class Enrolment:
         return known or self._discovery.unnamed()
 
     def _try(
-        self, station: str, code: str, place: Address, joined: Callable[[Connection, Station], object]
+        self, station: str, code: str, place: Address, joined: Callable[[Tx, Station], object]
     ) -> "Enrolled | _NotThere":
         exchange = SPAKE2_A(code.encode(), idA=b"controller", idB=b"station")
         start = PairStart(
@@ -97,6 +101,9 @@ class Enrolment:
         )
         with AgentClient(place, self._reaper) as agent:
             offer = agent.start_pairing(start)
+            if isinstance(offer, Failure) and offer.closed:
+                time.sleep(TURN_S)
+                offer = agent.start_pairing(start)
             if isinstance(offer, Failure):
                 return _not_there(station, place, offer)
             self._discovery.learned(place, offer.station)
@@ -125,7 +132,7 @@ class Enrolment:
             return self._unfinished(station, done)
         return Enrolled(row, leaf)
 
-    def _keep(self, row: Station, leaf: Leaf, joined: Callable[[Connection, Station], object]) -> None:
+    def _keep(self, row: Station, leaf: Leaf, joined: Callable[[Tx, Station], object]) -> None:
         with self._books.database.write() as tx:
             name = station_name(self._books.lab, row.id)
             if self._books.store.revoke(tx, name, self._books.clock.now()):

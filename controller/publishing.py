@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection
 
 from contract import wire
 from contract.desired import DesiredState, Resources, TimeSync
 from controller.books import Books
 from controller.core.assignment import Assigned, assigned
 from controller.problems import Problem
+from controller.store.database import Tx
 from controller.store.repositories import Desired, Publication, digest
 from controller.words import _
 from kiosk_profiles.compile import Resolved, Row, compile, explain
@@ -188,11 +188,11 @@ class Publishing:
         with self._one, self._books.database.write() as tx:
             return self._reconcile(tx, None, lambda _station, _given: True, above=above or {})
 
-    def joined(self, tx: Connection) -> Outcome:
+    def joined(self, tx: Tx) -> Outcome:
         """The same within the transaction that stores a new station."""
         return self._reconcile(tx, None, lambda _station, _given: True)
 
-    def _refuse_unknown_target(self, tx: Connection, kind: str, name: str, groups: Iterable[str]) -> None:
+    def _refuse_unknown_target(self, tx: Tx, kind: str, name: str, groups: Iterable[str]) -> None:
         if kind == "group" and name not in groups:
             raise Problem(
                 "missing",
@@ -206,7 +206,7 @@ class Publishing:
 
     def _reconcile(
         self,
-        tx: Connection,
+        tx: Tx,
         number: int | None,
         concerns: Callable[[str, Assigned], bool],
         above: Mapping[str, int] | None = None,
@@ -258,7 +258,7 @@ class Publishing:
         )
         return msgspec.structs.replace(state, resources=_content(resolved, self._time_servers)[1])
 
-    def _assigned(self, tx: Connection, assignments: Mapping[str, str] | None = None) -> dict[str, Assigned]:
+    def _assigned(self, tx: Tx, assignments: Mapping[str, str] | None = None) -> dict[str, Assigned]:
         groups = self._books.store.groups(tx)
         given = self._books.store.assignments(tx) if assignments is None else assignments
         found = {one.id: assigned(one.id, groups, given) for one in self._books.store.stations(tx)}
@@ -270,7 +270,7 @@ class Publishing:
         except ProfileError as error:
             raise profile_problem(error.findings) from None
 
-    def _library_of(self, tx: Connection, publication: Publication) -> Library:
+    def _library_of(self, tx: Tx, publication: Publication) -> Library:
         library = self._libraries.get(frozenset(publication.sources.items()))
         if library is None:
             texts = self._books.store.texts(tx, publication.sources.values())

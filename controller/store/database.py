@@ -11,6 +11,9 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
+Tx = Connection
+"""A transaction, as those who only pass it on call it: SQLAlchemy stays in the store."""
+
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _BUSY_S = 5.0
 
