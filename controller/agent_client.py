@@ -49,6 +49,8 @@ class Failure:
     kind: FailureKind
     message: str
     status: int = 0
+    closed: bool = False
+    """"away": it was there and closed the connection."""
 
 
 @dataclass(frozen=True)
@@ -363,7 +365,7 @@ def failure_of(error: Exception, address: Address) -> Failure:
             return Failure("away", f"{address} cannot be reached: {(one.strerror or str(one)).lower()}.")
         if isinstance(one, HTTPException) and not isinstance(one, RemoteDisconnected | IncompleteRead):
             return Failure("garbage", f"What answers at {address} does not speak HTTP.")
-    return Failure("away", f"{address} closed the connection.")
+    return Failure("away", f"{address} closed the connection.", closed=True)
 
 
 def _untrusted(error: ssl.SSLError) -> str:

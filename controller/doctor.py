@@ -71,9 +71,7 @@ class Doctor:
             _("Multicast does not work: {reason}.").format(reason=problem)
             if problem
             else _("Listening for PCs by mDNS."),
-            _(
-                "Look at [network] interfaces in lab.toml; until then: labctl discover --add HOST"
-            ),
+            _("Look at [network] interfaces in lab.toml; until then: labctl discover --add HOST"),
         )
         door = self._settings.door
         missing = [name for name in (door.technicians, door.operators) if not _group_exists(name)]

@@ -142,6 +142,7 @@ class Link:
         self._known = Heard()
         self._commands: dict[str, Signed] = {}
         self._results: dict[str, CommandResult | Failure] = {}
+        self._failures = 0
         self._renewed_for: bytes | None = None
         self._stopped = threading.Event()
         self._retry = threading.Event()
@@ -186,12 +187,16 @@ class Link:
         self._push.set()
 
     def command(self, command_id: str, signed: Signed, timeout_s: float) -> CommandResult | Failure:
-        """Send a command until the station has answered it or the time is over."""
+        """Send a command; returns as soon as the station has answered it or cannot be reached."""
         with self._lock:
             self._commands[command_id] = signed
+            failures = self._failures
         self.wake()
         with self._lock:
-            self._lock.wait_for(lambda: command_id in self._results or self._stopped.is_set(), timeout_s)
+            self._lock.wait_for(
+                lambda: command_id in self._results or self._failures > failures or self._stopped.is_set(),
+                timeout_s,
+            )
             self._commands.pop(command_id, None)
             if command_id in self._results:
                 return self._results.pop(command_id)
@@ -235,6 +240,9 @@ class Link:
             for _again in range(PUSH_ROUNDS):
                 if self._round(self._pushing, 0) is None:
                     self._pushing.stumbled = True
+                    with self._lock:
+                        self._failures += 1
+                        self._lock.notify_all()
                     break
                 if self._pushing.stumbled:
                     # This connection had died unseen: the held one may be waiting on the same dead wire.

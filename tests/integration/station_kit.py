@@ -87,9 +87,7 @@ def self_signed(keys: Keys, station: str = "pc-01") -> Path:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now() - timedelta(days=1))
         .not_valid_after(now() + timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.DNSName(station_name(LAB, station))]), critical=False
-        )
+        .add_extension(alternative, critical=False)
         .sign(key, hashes.SHA256())
     )
     return keys.pem(key, certificate)

@@ -1,0 +1,202 @@
+"""The backbone on real parts: a real controller and real agents, paired, told, and seen to be it."""
+
+import json
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.controller_kit import Agent, Controller, Lab, until
+
+ALLOW = "etc/chromium/policies/managed/60-lab-allow.json"
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    with Lab(tmp_path, 2) as made:
+        yield made
+
+
+def allowed(agent: Agent) -> list[str]:
+    file = agent.root / ALLOW
+    found: list[str] = json.loads(file.read_text())["URLAllowlist"] if file.exists() else []
+    return found
+
+
+def test_paired_published_applied_and_the_same_again_is_nothing(lab: Lab) -> None:
+    lab.pair()
+    first = lab.controller.publish()
+    assert first["applied"] == ["pc-01", "pc-02"], first
+    again = lab.controller.publish()
+    assert (again["changed"], again["unchanged"]) == ([], ["pc-01", "pc-02"])
+    assert again["publication"] == first["publication"]
+
+    lab.controller.layer("allow: [https://biblioteca.example]\n")
+    changed = lab.controller.publish()
+    assert changed["applied"] == ["pc-01", "pc-02"], changed
+    assert changed["publication"] > first["publication"]
+    assert all("https://biblioteca.example" in allowed(agent) for agent in lab.agents)
+
+    back = lab.controller.done("POST", "/v1/profiles/citizen/rollback", {"wait_s": 60})
+    assert back["applied"] == ["pc-01", "pc-02"], back
+    assert not any("https://biblioteca.example" in allowed(agent) for agent in lab.agents)
+
+    history = lab.controller.done("GET", "/v1/profiles/citizen/publications")["publications"]
+    assert [(one["rollback_of"], one["current"]) for one in history] == [
+        (first["publication"], True),
+        (None, False),
+        (None, False),
+    ]
+    for station in ("pc-01", "pc-02"):
+        line = lab.controller.station(station)
+        assert (line["presence"], line["desired"], line["applied"]) == (
+            "online",
+            back["revision"],
+            back["revision"],
+        )
+
+
+def test_one_pc_has_its_own_profile_and_layer(lab: Lab) -> None:
+    lab.pair()
+    lab.controller.publish()
+    refused = lab.controller.ask("POST", "/v1/assignments", {"target": "pc:pc-02", "profile": "training"})
+    assert refused.status == 409
+    assert "labctl profile publish training" in refused.body["hint"]
+    lab.controller.publish("training")
+    given = lab.controller.done(
+        "POST", "/v1/assignments", {"target": "pc:pc-02", "profile": "training", "wait_s": 60}
+    )
+    assert (given["changed"], given["applied"]) == (["pc-02"], ["pc-02"])
+    assert lab.controller.station("pc-02")["profile"] == "training"
+    layer = lab.controller.paths.etc / "layers/group/banco.yaml"
+    layer.parent.mkdir()
+    layer.write_text("allow: [https://banco.example]\n")
+    lab.controller.done("PUT", "/v1/groups/banco", {"stations": ["pc-02"]})
+    diff = lab.controller.done("POST", "/v1/profiles/training/diff", {})
+    assert [one["id"] for one in diff["stations"]] == ["pc-02"]
+    assert any(change["after"] == "https://banco.example" for change in diff["stations"][0]["changes"])
+    assert lab.controller.publish("training")["applied"] == ["pc-02"]
+    settings = lab.controller.done("GET", "/v1/stations/pc-02/explain")["settings"]
+    origin = next(one for one in settings if one["value"] == "https://banco.example")
+    assert origin["layer"] == "group banco"
+    assert origin["line"] == 1
+
+
+def test_a_pc_away_for_ten_publications_returns_to_the_last_one_only(lab: Lab) -> None:
+    lab.pair()
+    lab.controller.publish()
+    away = lab.agents[1]
+    port = away.port
+    away.stop()
+    for number in range(10):
+        lab.controller.layer(f"allow: [https://n{number}.example]\n")
+        result = lab.controller.publish(wait_s=0)
+        assert result["changed"] == ["pc-01", "pc-02"]
+    away.listen(port)
+    away.up()
+    last = result["revision"]
+    until(lambda: lab.controller.station("pc-02")["applied"] == last, "the PC that returned")
+    assert "https://n9.example" in allowed(away)
+    assert not [entry for entry in allowed(away) if entry.startswith("https://n") and "n9" not in entry]
+    revisions = {int(word) for word in away.text().split() if word.isdigit()}
+    assert not revisions & set(range(last - 9, last)), "it was told of a revision between"
+
+
+def test_a_controller_killed_in_the_middle_of_a_publication_ends_it_after_its_return(lab: Lab) -> None:
+    lab.pair()
+    lab.controller.publish()
+    lab.controller.layer("allow: [https://dopo.example]\n")
+    lab.controller.done("POST", "/v1/profiles/citizen/publish", {"wait_s": 0})
+    lab.controller.kill(signal.SIGKILL)
+    lab.controller.up()
+    until(lambda: all("https://dopo.example" in allowed(agent) for agent in lab.agents), "both PCs")
+    line = until(
+        lambda: (found := lab.controller.station("pc-01"))["presence"] == "online" and found, "pc-01 online"
+    )
+    assert line["applied"] == line["desired"]
+
+
+def test_unpair_pair_again_and_a_reimaged_pc(lab: Lab, tmp_path: Path) -> None:
+    lab.pair()
+    lab.controller.publish()
+    first, second = lab.agents
+    assert lab.controller.done("POST", "/v1/stations/pc-01/unpair", {}) == {"id": "pc-01", "told": True}
+    assert lab.controller.station("pc-01") is None
+    until(lambda: not allowed(first), "pc-01 put back as it was")
+    paired = lab.controller.pair(first)
+    until(lambda: lab.controller.station("pc-01")["applied"] > 0, "pc-01 told again")
+
+    old = (second.root / "var/lib/lab-agent/front/identity.pem").read_bytes()
+    second.stop()
+    shutil.rmtree(second.root / "var")
+    second.up()
+    again = lab.controller.pair(second)
+    assert again["fingerprint"] not in {paired["fingerprint"], None}
+    until(lambda: lab.controller.station("pc-02")["applied"] > 0, "pc-02 told after it was re-imaged")
+    # Whoever kept the old disk is not pc-02 any more.
+    second.stop()
+    (second.root / "var/lib/lab-agent/front/identity.pem").write_bytes(old)
+    port = int(again["address"].rsplit(":", 1)[1])
+    second.listen(port)
+    second.up()
+    until(lambda: "revoked" in lab.controller.station("pc-02")["note"], "the revoked certificate seen")
+
+
+def test_a_pc_that_is_gone_is_unpaired_by_force_only(lab: Lab) -> None:
+    lab.pair()
+    lab.agents[0].stop()
+    refused = lab.controller.ask("POST", "/v1/stations/pc-01/unpair", {})
+    assert refused.status == 504
+    assert "--force" in refused.body["hint"]
+    assert lab.controller.station("pc-01") is not None
+    assert lab.controller.done("POST", "/v1/stations/pc-01/unpair", {"force": True})["told"] is False
+    assert lab.controller.station("pc-01") is None
+
+
+def test_a_wrong_code_is_said_and_nothing_is_kept(lab: Lab) -> None:
+    agent = lab.agents[0]
+    wrong = f"{(int(agent.code()) + 1) % 1_000_000:06}"
+    answer = lab.controller.ask("POST", "/v1/stations/pc-01/pair", {"code": wrong, "address": agent.address})
+    assert answer.status == 502
+    assert answer.body["error"] == "That is not the code of pc-01."
+    assert lab.controller.done("GET", "/v1/status")["stations"] == []
+    other = lab.controller.ask(
+        "POST", "/v1/stations/pc-09/pair", {"code": "123456", "address": lab.agents[1].address}
+    )
+    assert other.status == 409
+    assert "is pc-02, not pc-09" in other.body["error"]
+
+
+def test_a_restored_server_is_believed_by_its_pcs_again(lab: Lab) -> None:
+    """The store of yesterday gives numbers that its PCs have passed; it jumps over them."""
+    lab.pair()
+    lab.controller.publish()
+    data = lab.controller.root / "var/lib/lab-controller"
+    lab.controller.stop()
+    kept = {file.name: file.read_bytes() for file in data.glob("lab.sqlite*")}
+    lab.controller.up()
+    for number in range(3):
+        lab.controller.layer(f"allow: [https://n{number}.example]\n")
+        passed = lab.controller.publish()["revision"]
+    lab.controller.stop()
+    for file in data.glob("lab.sqlite*"):
+        file.unlink()
+    for name, content in kept.items():
+        (data / name).write_bytes(content)
+    lab.controller.up()
+    until(lambda: lab.controller.station("pc-01")["applied"] > passed, "pc-01 following the restored server")
+    until(lambda: not [entry for entry in allowed(lab.agents[0]) if ".example" in entry], "yesterday's list")
+    status = lab.controller.done("GET", "/v1/status")
+    assert status["revision"] > passed
+
+
+def test_a_second_controller_over_the_same_lab_does_not_start(lab: Lab, tmp_path: Path) -> None:
+    second = Controller(tmp_path)
+    second.log = tmp_path / "second.log"
+    second.start()
+    assert second.process is not None
+    assert second.process.wait(60) == 1
+    assert "another lab-controller runs" in second.text()
+    assert lab.controller.ask("GET", "/v1/whoami").status == 200
