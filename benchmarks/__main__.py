@@ -1,4 +1,4 @@
-"""`make bench`: every benchmark of this folder in turn, or the ones named: python -m benchmarks cli_startup."""
+"""`make bench`: every benchmark of this folder in turn, or those named: python -m benchmarks cli_startup."""
 
 import sys
 from importlib import import_module
