@@ -70,11 +70,24 @@ def _loaded(module: str) -> set[str]:
 @pytest.mark.parametrize(
     ("module", "never"),
     [
-        ("agent.enforcer", {"asyncio", "ssl", "zeroconf", "h11", "cryptography", "spake2", "psutil", "argparse"}),
+        (
+            "agent.enforcer",
+            {"asyncio", "ssl", "zeroconf", "h11", "cryptography", "spake2", "psutil", "argparse"},
+        ),
         ("agent.front", {"sqlite3", "cryptography", "spake2", "pydantic", "requests", "inotify_simple"}),
         (
             "controller.cli.main",
-            {"rich", "pydantic", "sqlalchemy", "requests", "zeroconf", "fastapi", "cryptography", "yaml", "email"},
+            {
+                "rich",
+                "pydantic",
+                "sqlalchemy",
+                "requests",
+                "zeroconf",
+                "fastapi",
+                "cryptography",
+                "yaml",
+                "email",
+            },
         ),
     ],
 )

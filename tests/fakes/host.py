@@ -44,7 +44,9 @@ class FakeHost:
         if path not in self.directories:
             return None
         everything = (*self.files, *self.directories)
-        return tuple(sorted({entry.rsplit("/", 1)[1] for entry in everything if dirname(entry) == path} - {""}))
+        return tuple(
+            sorted({entry.rsplit("/", 1)[1] for entry in everything if dirname(entry) == path} - {""})
+        )
 
     def kernel(self, key: str) -> str | None:
         value = self.parameters.get(key)
