@@ -324,14 +324,14 @@ def explain(
         typer.Argument(metavar="PC", parser=station, autocompletion=complete_station, help=_("Which PC.")),
     ],
     only: Annotated[
-        str, typer.Argument(metavar="[TEXT]", help=_("Only settings whose path has this in it."))
+        str, typer.Argument(metavar="[TEXT]", help=_("Only settings that have this in path, value or layer."))
     ] = "",
     as_json: Json = False,
 ) -> None:
     """The command."""
     answer = about_station(door(), "GET", pc, "explain")
     with understood():
-        settings = [item for item in answer["settings"] if only.lower() in item["path"].lower()]
+        settings = [item for item in answer["settings"] if _mentions(item, only.lower())]
         heading = _("{pc} has profile {profile}, revision {revision}.").format(
             pc=answer["id"], profile=answer["profile"], revision=answer["revision"]
         )
@@ -349,7 +349,7 @@ def explain(
         return
     if not rows:
         raise Failure(
-            _("no setting of {pc} has '{text}' in its path.").format(pc=pc, text=only),
+            _("no setting of {pc} has '{text}' in it.").format(pc=pc, text=only),
             _("`labctl profile explain {pc}` lists them all.").format(pc=pc),
         )
     say(heading)
@@ -358,3 +358,7 @@ def explain(
             (Column(_("SETTING")), Column(_("FROM")), Column(_("VALUE"), leaves=1), Column(_("FILE"))), rows
         )
     )
+
+
+def _mentions(item: dict[str, Any], text: str) -> bool:
+    return any(text in word.lower() for word in (item["path"], item["layer"], _value(item["value"])))

@@ -170,9 +170,11 @@ def test_explaining(services: Reciting, door: Path) -> None:
         "layers/group/courses.yaml:3",
     ]
     assert "bar_height" not in done.stdout
+    by_value = labctl("profile", "explain", "pc-03", "36", door=door).stdout
+    assert "desktop.bar_height" in by_value
     nothing = labctl("profile", "explain", "pc-03", "sound", door=door)
     assert nothing.returncode == 1
-    assert "no setting of pc-03 has 'sound' in its path." in nothing.stderr
+    assert "no setting of pc-03 has 'sound' in it." in nothing.stderr
 
 
 def test_showing_a_profile(services: Reciting, door: Path) -> None:
