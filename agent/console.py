@@ -13,10 +13,30 @@ from agent.host import Host
 from agent.journal import Journal, JournalError
 from agent.resources import KINDS
 from agent.settings import Paths, Settings
+from agent.words import _, mark
 from contract.desired import DesiredState, Resources
 from contract.wire import ContractError, decode, encode
 
 _HEAD = struct.Struct(">I")
+
+_EFFECTS = {Effect.TIGHTEN: mark("tighten"), Effect.NEUTRAL: mark("change"), Effect.LOOSEN: mark("loosen")}
+
+_WHYS = (
+    mark("the file is missing"),
+    mark("it is not a regular file of root's"),
+    mark("the content differs"),
+    mark("it is ours, and the journal forgot"),
+    mark("nothing of ours is left in this directory of ours"),
+    mark("a policy file that is not ours could override the lab's"),
+    mark("this kernel has no such parameter"),
+    mark("the lab no longer manages it"),
+    mark("the lab no longer manages the browser's policy"),
+    mark("the lab no longer manages the kernel"),
+    mark("the lab no longer manages the desktop"),
+    mark("the lab no longer manages the time"),
+    mark("timesyncd has not read its servers since they changed"),
+)
+"""What plans give as reasons; the few that carry a value are shown as they are."""
 
 
 def main(arguments: argparse.Namespace, settings: Settings, paths: Paths) -> int:
@@ -27,10 +47,10 @@ def main(arguments: argparse.Namespace, settings: Settings, paths: Paths) -> int
                 return _code(paths)
             case "plan":
                 return _plan(paths, arguments.desired, arguments.json)
-            case _:
+            case _other:
                 return _unpair(settings, paths)
     except PermissionError as error:
-        return _failed(f"{error.filename} is for root only; use sudo")
+        return _failed(_("{file} is for root only; use sudo").format(file=error.filename))
     except (JournalError, ContractError) as error:
         return _failed(str(error))
 
@@ -40,33 +60,35 @@ def _code(paths: Paths) -> int:
         digits, ends = paths.code_file.read_text(encoding="ascii").split()
     except FileNotFoundError:
         return _failed(
-            "there is no code: the PC is paired, or its agent is not running (systemctl status lab-agent)"
+            _(
+                "there is no code: the PC is paired, or its agent is not running (systemctl status lab-enforcer)"
+            )
         )
-    _say(f"{digits}   (until {ends[11:16]} UTC)")
+    _say(_("{digits}   (until {hour} UTC)").format(digits=digits, hour=ends[11:16]))
     return 0
 
 
 def _plan(paths: Paths, desired: Path | None, as_json: bool) -> int:
     file = paths.enforcer_state / "journal.sqlite"
     if not file.exists():
-        file.parent.stat()
-        return _failed("the agent has never run here; start it first (systemctl start lab-agent)")
+        file.parent.stat()  # a folder that is not for us is another mistake than one that is not there
+        return _failed(_("the agent has never run here; start it first (systemctl start lab-enforcer)"))
     journal = Journal(file)
     wanted = Resources()
     if desired is not None:
         try:
             wanted = decode(DesiredState, desired.read_bytes()).resources
-        except FileNotFoundError:
-            return _failed(f"{desired} is not there")
+        except OSError as error:
+            return _failed(_("{file} cannot be read: {why}").format(file=desired, why=error.strerror))
         except ContractError as error:
-            return _failed(f"{desired} is not a desired state: {error}")
+            return _failed(_("{file} is not a desired state: {why}").format(file=desired, why=error))
     elif (target := journal.target()) is not None:
         wanted = decode(DesiredState, target[1].payload).resources
     plan = whole_plan(KINDS, wanted, journal.owned(), Host(paths.root))
     if as_json:
         _say(encode(plan).decode())
     elif not plan:
-        _say("Nothing to change: the PC is as it shall be.")
+        _say(_("Nothing to change: the PC is as it shall be."))
     else:
         for change in plan:
             _say("\n".join(_lines(change)))
@@ -74,20 +96,24 @@ def _plan(paths: Paths, desired: Path | None, as_json: bool) -> int:
 
 
 def _lines(change: Change) -> list[str]:
-    word = {Effect.TIGHTEN: "tighten", Effect.NEUTRAL: "change", Effect.LOOSEN: "loosen"}[change.effect]
-    lines = [f"{word:8} {change.kind}  {change.subject}", f"         why: {change.why}"]
+    word = _(_EFFECTS[change.effect])
+    lines = [f"{word:11} {change.kind}  {change.subject}", f"{'':11} {_('why:')} {_(change.why)}"]
     for action in change.actions:
         match action:
             case Remember() | Forget():
                 continue
             case SetKernel(key, value):
-                lines.append(f"         set {key} = {value}")
+                told = _("set {key} = {value}").format(key=key, value=value)
             case Run(argv):
-                lines.append(f"         run {' '.join(argv)}")
-            case _:
+                told = _("run {program}").format(program=" ".join(argv))
+            case _other:
                 verb = type(action).__name__.replace("File", "").replace("Directory", " directory").lower()
-                lines.append(f"         {verb} {action.path}")
+                told = f"{_(verb)} {action.path}"
+        lines.append(f"{'':11} {told}")
     return lines
+
+
+_VERBS = (mark("write"), mark("remove"), mark("make directory"), mark("remove directory"))
 
 
 def _unpair(settings: Settings, paths: Paths) -> int:
@@ -96,7 +122,7 @@ def _unpair(settings: Settings, paths: Paths) -> int:
         try:
             link.connect(str(paths.socket))
         except (FileNotFoundError, ConnectionRefusedError):
-            return _failed("the agent is not running; start it first (systemctl start lab-agent)")
+            return _failed(_("the agent is not running; start it first (systemctl start lab-enforcer)"))
         frame = encode(Call(number=1, request=Leave()))
         link.sendall(_HEAD.pack(len(frame)) + frame)
         with link.makefile("rb") as stream:
@@ -104,14 +130,13 @@ def _unpair(settings: Settings, paths: Paths) -> int:
             reply = decode(Return, stream.read(length)).reply
     match reply:
         case Left():
-            _say(
-                f"{settings.station} is unpaired; take it off the server too: labctl unpair {settings.station}"
-            )
+            told = _("{station} is unpaired. Take it off the server too: labctl unpair {station} --force")
+            _say(told.format(station=settings.station))
             return 0
         case Refused(message):
             return _failed(message)
-        case _:
-            return _failed("the agent gave an answer that makes no sense; see journalctl -u lab-enforcer")
+        case _other:
+            return _failed(_("the agent's answer makes no sense; see journalctl -u lab-enforcer"))
 
 
 def _say(line: str) -> None:

@@ -1,4 +1,4 @@
-"""The translators' tool: brings the catalogues of labctl in step with the sources, and compiles them.
+"""The translators' tool: brings the catalogues of labctl and lab-agent in step with the sources, and compiles them.
 
     python -m tools.catalogues           extract, update, compile; lists what still wants translating
     python -m tools.catalogues --check   changes nothing; fails where that would
@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from string import Formatter
+from typing import NamedTuple
 
 from babel.messages import Catalog, Message
 from babel.messages.extract import extract_from_dir
@@ -22,19 +23,28 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
 ROOT = Path(__file__).parents[1]
-LOCALES = ROOT / "controller/cli/locale"
-DOMAIN = "labctl"
 LANGUAGES = ("it", "en")
-SOURCES = ("controller", "kiosk_profiles")
-"""Packages whose words technicians read through the domain."""
+
+
+class Domain(NamedTuple):
+    """One program's words: its gettext domain, the packages that speak through it, where its catalogues are."""
+
+    name: str
+    sources: tuple[str, ...]
+    locales: Path
+
+
+LABCTL = Domain("labctl", ("controller", "kiosk_profiles"), ROOT / "controller/cli/locale")
+LAB_AGENT = Domain("lab-agent", ("agent",), ROOT / "agent/locale")
+DOMAINS = (LABCTL, LAB_AGENT)
 
 KEYWORDS = {"_": None, "mark": None, "gettext": None, "ngettext": (1, 2)}
 
 
-def extracted() -> Catalog:
+def extracted(domain: Domain) -> Catalog:
     """Every message in the sources, in the order of files and lines."""
-    template = Catalog(project="labctl", charset="utf-8")
-    for source in SOURCES:
+    template = Catalog(project=domain.name, charset="utf-8")
+    for source in domain.sources:
         for _file, _line, text, comments, context in extract_from_dir(
             ROOT / source,
             method_map=[("**.py", "python")],
@@ -48,14 +58,14 @@ def extracted() -> Catalog:
     return template
 
 
-def updated(language: str, template: Catalog) -> Catalog:
+def updated(domain: Domain, language: str, template: Catalog) -> Catalog:
     """The committed catalogue of `language` with the messages of `template`: none guessed, none left over."""
-    old = read(language)
+    old = read(domain, language)
     new = Catalog(
         locale=language,
-        domain=DOMAIN,
-        project="labctl",
-        header_comment="# Words of labctl. Written by `python -m tools.catalogues`; translate below.",
+        domain=domain.name,
+        project=domain.name,
+        header_comment=f"# Words of {domain.name}. Written by `python -m tools.catalogues`; translate below.",
         creation_date=datetime(2026, 1, 1, tzinfo=UTC),  # a real one would differ in every run
         revision_date=datetime(2026, 1, 1, tzinfo=UTC),
         last_translator="the project",
@@ -88,23 +98,23 @@ def wrong(catalogue: Catalog) -> list[tuple[Message, str]]:
     return [(message, str(error)) for message in _messages(catalogue) for error in _errors(message)]
 
 
-def read(language: str) -> Catalog:
+def read(domain: Domain, language: str) -> Catalog:
     """The committed catalogue; an empty one where there is none yet."""
-    path = po(language)
+    path = po(domain, language)
     if not path.exists():
-        return Catalog(locale=language, domain=DOMAIN)
+        return Catalog(locale=language, domain=domain.name)
     with path.open("rb") as file:
-        return read_po(file, locale=language, domain=DOMAIN, charset="utf-8")
+        return read_po(file, locale=language, domain=domain.name, charset="utf-8")
 
 
-def po(language: str) -> Path:
+def po(domain: Domain, language: str) -> Path:
     """Where the words of a language are."""
-    return LOCALES / language / "LC_MESSAGES" / f"{DOMAIN}.po"
+    return domain.locales / language / "LC_MESSAGES" / f"{domain.name}.po"
 
 
-def mo(language: str) -> Path:
+def mo(domain: Domain, language: str) -> Path:
     """Where gettext reads them."""
-    return po(language).with_suffix(".mo")
+    return po(domain, language).with_suffix(".mo")
 
 
 def as_po(catalogue: Catalog) -> bytes:
@@ -158,24 +168,30 @@ def _texts(value: str | Sequence[str] | None) -> tuple[str, ...]:
 def main() -> int:
     """Entry point."""
     check = "--check" in sys.argv[1:]
-    template = extracted()
     failed = False
-    for language in LANGUAGES:
-        catalogue = updated(language, template)
-        files = {po(language): as_po(catalogue), mo(language): as_mo(catalogue)}
-        stale = [path for path, content in files.items() if not path.exists() or path.read_bytes() != content]
-        for path in stale:
-            if not check:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(files[path])
-            sys.stdout.write(f"{'stale' if check else 'written'}: {path.relative_to(ROOT)}\n")
-        missing, errors = untranslated(catalogue), wrong(catalogue)
-        for message in missing:
-            sys.stdout.write(f"{language}: to translate: {message.id!r}\n")
-        for _message, error in errors:
-            sys.stdout.write(f"{language}: {error}\n")
-        failed = failed or bool(missing or errors or (check and stale))
+    for domain in DOMAINS:
+        template = extracted(domain)
+        for language in LANGUAGES:
+            failed |= _bring_in_step(domain, language, template, check)
     return int(failed)
+
+
+def _bring_in_step(domain: Domain, language: str, template: Catalog, check: bool) -> bool:
+    """One catalogue; whether anything is wrong with it."""
+    catalogue = updated(domain, language, template)
+    files = {po(domain, language): as_po(catalogue), mo(domain, language): as_mo(catalogue)}
+    stale = [path for path, content in files.items() if not path.exists() or path.read_bytes() != content]
+    for path in stale:
+        if not check:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(files[path])
+        sys.stdout.write(f"{'stale' if check else 'written'}: {path.relative_to(ROOT)}\n")
+    missing, errors = untranslated(catalogue), wrong(catalogue)
+    for message in missing:
+        sys.stdout.write(f"{language}: to translate: {message.id!r}\n")
+    for _message, error in errors:
+        sys.stdout.write(f"{language}: {error}\n")
+    return bool(missing or errors or (check and stale))
 
 
 if __name__ == "__main__":

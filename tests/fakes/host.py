@@ -29,9 +29,10 @@ class FakeHost:
         self.files = dict(files or {})
         self.directories = set(directories or ()) | {"/", "/etc"}
         for path in self.files:
-            while path != "/":
-                path = dirname(path)
-                self.directories.add(path)
+            above = dirname(path)
+            while above != "/":
+                self.directories.add(above)
+                above = dirname(above)
         self.parameters = dict(kernel or {})
         self.ran: list[tuple[str, ...]] = []
         self.broken: set[str] = set()
