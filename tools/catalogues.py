@@ -1,4 +1,4 @@
-"""The translators' tool: brings the catalogues of labctl and lab-agent in step with the sources, and compiles them.
+"""The translators' tool: brings the catalogues in step with the sources, and compiles them.
 
     python -m tools.catalogues           extract, update, compile; lists what still wants translating
     python -m tools.catalogues --check   changes nothing; fails where that would
@@ -27,7 +27,7 @@ LANGUAGES = ("it", "en")
 
 
 class Domain(NamedTuple):
-    """One program's words: its gettext domain, the packages that speak through it, where its catalogues are."""
+    """One program's words: its gettext domain, the packages that speak through it, its catalogues."""
 
     name: str
     sources: tuple[str, ...]
