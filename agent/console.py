@@ -60,9 +60,7 @@ def _code(paths: Paths) -> int:
         digits, ends = paths.code_file.read_text(encoding="ascii").split()
     except FileNotFoundError:
         return _failed(
-            _(
-                "there is no code: the PC is paired, or its agent is not running (systemctl status lab-enforcer)"
-            )
+            _("there is no code: the PC is paired, or its agent is down (systemctl status lab-enforcer)")
         )
     _say(_("{digits}   (until {hour} UTC)").format(digits=digits, hour=ends[11:16]))
     return 0
