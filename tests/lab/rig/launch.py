@@ -58,6 +58,8 @@ def launch(site: Site, spec: Spec, group: Group, log: Path) -> None:
         "RIG_LIBRARY": env.get("LD_LIBRARY_PATH", ""),
         "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1",
         "SYSTEMD_NSPAWN_TMPFS_TMP": "0",
+        # /proc/sys/net is the machine's own; Debian 13's services see nspawn's mounts over /proc as well
+        "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network",
     }
     argv = ["setsid", "--fork", "/bin/sh", str(_SUPERVISOR), str(nspawn), *_nspawn_arguments(spec, directory)]
     with log.open("ab") as console:
