@@ -18,7 +18,7 @@ from contract.exchange import Answer, Ask, CommandResult, Signed
 from contract.wire import CONTRACT
 from controller.agent_client import Address, AgentClient, Failure, Peer, Reaper
 from controller.clock import Clock
-from controller.core.asking import MAX_JUMP, Heard, Outgoing, after, compose, has_news, is_ahead
+from controller.core.asking import MAX_JUMP, Heard, Outgoing, after, has_news, is_ahead, listen, tell
 from controller.live import Live
 from controller.words import _
 
@@ -221,9 +221,9 @@ class Link:
         while not self._stopped.wait(bucket.pause()):
             self.beat = self._shared.clock.monotonic()
             self._retry.clear()
-            if self._round(self._holding, self._shared.hold_s) is not None:
+            if self._round(self._holding) is not None:
                 pause = FIRST_PAUSE_S
-                if has_news(self._ask(0)):
+                if has_news(self._ask(self._pushing)):
                     self._push.set()
                 continue
             self._retry.wait(pause * random.uniform(0.5, 1.5))  # noqa: S311  # jitter, no secret
@@ -238,7 +238,7 @@ class Link:
             if self._stopped.wait(bucket.pause()):
                 return
             for _again in range(PUSH_ROUNDS):
-                if self._round(self._pushing, 0) is None:
+                if self._round(self._pushing) is None:
                     self._pushing.stumbled = True
                     with self._lock:
                         self._failures += 1
@@ -248,15 +248,19 @@ class Link:
                     # This connection had died unseen: the held one may be waiting on the same dead wire.
                     self._pushing.stumbled = False
                     self._holding.cut()
-                if self._stopped.is_set() or not has_news(self._ask(0)):
+                if self._stopped.is_set() or not has_news(self._ask(self._pushing)):
                     break
 
-    def _ask(self, hold_s: float) -> Ask:
+    def _ask(self, channel: Channel) -> Ask:
+        """What to ask next there: one listens, the other tells, so nothing is sent twice."""
         with self._lock:
+            now = self._shared.clock.now()
+            if channel is self._holding:
+                return listen(self._out, self._known, now, self._shared.hold_s)
             out = replace(self._out, commands=tuple(self._commands.values())[:MAX_COMMANDS])
-            return compose(out, self._known, self._shared.clock.now(), hold_s)
+            return tell(out, self._known, now)
 
-    def _round(self, channel: Channel, hold_s: float) -> Answer | None:
+    def _round(self, channel: Channel) -> Answer | None:
         """One exchange, at the last good address or wherever else the station may be; None: nowhere."""
         with self._lock:
             home = self._address
@@ -266,7 +270,7 @@ class Link:
             if self._stopped.is_set():
                 return None
             client = channel.to(address)
-            ask = self._ask(hold_s)
+            ask = self._ask(channel)
             result = client.exchange(ask)
             channel.stumbled |= client.stumbled
             if isinstance(result, Answer):

@@ -37,8 +37,16 @@ class Heard:
     refusals: tuple[Refusal, ...] = ()
 
 
-def compose(out: Outgoing, known: Heard, at: datetime, hold_s: float) -> Ask:
-    """The next Ask. It is held only where there is nothing to say and the station's news is known.
+def listen(out: Outgoing, known: Heard, at: datetime, hold_s: float) -> Ask:
+    """The Ask that waits for news; `tell` lets it go. Before the first answer there is nothing to wait for."""
+    last = known.answer
+    if last is None:
+        return Ask(contract=CONTRACT, at=at)
+    return Ask(contract=CONTRACT, at=at, hold_s=hold_s, seen=last.news, ack_through=out.ack_through)
+
+
+def tell(out: Outgoing, known: Heard, at: datetime) -> Ask:
+    """The Ask that brings what is new for the station; it is never held.
 
     Before the first answer nothing is sent along: the station may have it all.
     """
@@ -49,11 +57,9 @@ def compose(out: Outgoing, known: Heard, at: datetime, hold_s: float) -> Ask:
     old_list = last.revocation_number < out.revocation_number
     old_list = old_list and ("revocations", out.revocation_number) not in known.refused
     certificate = out.certificate if last.signing_request is not None else None
-    idle = not (behind or old_list or certificate or out.commands)
     return Ask(
         contract=CONTRACT,
         at=at,
-        hold_s=hold_s if idle else 0.0,
         seen=last.news,
         desired=out.desired if behind else None,
         commands=out.commands,

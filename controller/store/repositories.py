@@ -89,8 +89,7 @@ class LabStore:
         values = {"lab": self._lab, "name": name, "value": above + 1}
         grown = func.greatest if tx.dialect.name == "postgresql" else func.max
         statement = _upsert(tx, t.counters, values, {"value": grown(t.counters.c.value, above) + 1})
-        tx.execute(statement)
-        return self.counter(tx, name)
+        return int(tx.execute(statement.returning(t.counters.c.value)).scalar_one())
 
     # Stations
 
@@ -195,8 +194,11 @@ class LabStore:
 
     def add_publication(self, tx: Connection, publication: Publication, texts: Mapping[str, str]) -> None:
         """Store a publication; `texts` has the text of every digest it names."""
-        for digest, text in texts.items():
-            tx.execute(_insert(tx, t.sources).values(digest=digest, text=text).on_conflict_do_nothing())
+        s = t.sources.c
+        there = set(tx.scalars(select(s.digest).where(s.digest.in_(list(texts)))))
+        new = [{"digest": name, "text": text} for name, text in texts.items() if name not in there]
+        if new:  # another lab may store the same text at the same moment
+            tx.execute(_insert(tx, t.sources).on_conflict_do_nothing(), new)
         tx.execute(
             insert(t.publications).values(
                 lab=self._lab,

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.exchange import Refusal, Signed
-from controller.core.asking import Heard, Outgoing, after, compose, has_news, is_ahead
+from controller.core.asking import Heard, Outgoing, after, has_news, is_ahead, listen, tell
 from tests.unit.controller.facts import AT, answer, report
 
 SEALED = Signed(payload=b"desired", signature=bytes(64))
@@ -20,20 +20,21 @@ def known(desired: int = 7, revocations: int = 3, **changes: Any) -> Heard:
 
 
 def test_before_the_first_answer_nothing_is_sent_and_nothing_held() -> None:
-    ask = compose(OUT, Heard(), AT, 12)
-    assert not has_news(ask)
-    assert ask.hold_s == 0
+    for ask in (tell(OUT, Heard(), AT), listen(OUT, Heard(), AT, 12)):
+        assert not has_news(ask)
+        assert ask.hold_s == 0
 
 
 def test_a_station_that_has_all_is_asked_to_hold() -> None:
-    ask = compose(OUT, known(), AT, 12)
+    assert not has_news(tell(OUT, known(), AT))
+    ask = listen(OUT, known(), AT, 12)
     assert not has_news(ask)
     assert ask.hold_s == 12
     assert ask.seen == "n1"
 
 
 def test_a_station_that_is_behind_gets_what_it_lacks() -> None:
-    ask = compose(OUT, known(desired=6, revocations=1), AT, 12)
+    ask = tell(OUT, known(desired=6, revocations=1), AT)
     assert ask.desired == SEALED
     assert ask.revocations == b"list"
     assert ask.hold_s == 0
@@ -45,19 +46,19 @@ def test_what_was_refused_is_not_offered_again_until_something_differs() -> None
         status=behind, revocation_number=3, refusals=(Refusal("desired", "no room on the disk"),)
     )
     state = after(Heard(), OUT, refused)
-    assert compose(OUT, state, AT, 12).desired is None
+    assert tell(OUT, state, AT).desired is None
     later = after(state, OUT, answer(status=behind, revocation_number=3, news="n2"))
-    assert compose(OUT, later, AT, 12).desired is None
+    assert tell(OUT, later, AT).desired is None
     assert later.refusals
-    assert compose(replace(OUT, revision=8), later, AT, 12).desired == SEALED
+    assert tell(replace(OUT, revision=8), later, AT).desired == SEALED
     reimaged = after(later, OUT, answer(status=behind, revocation_number=3, epoch="e2"))
-    assert compose(OUT, reimaged, AT, 12).desired == SEALED
+    assert tell(OUT, reimaged, AT).desired == SEALED
 
 
 def test_a_certificate_goes_only_to_a_station_that_asks_for_one() -> None:
     out = replace(OUT, certificate=b"der")
-    assert compose(out, known(), AT, 12).certificate is None
-    assert compose(out, known(signing_request=b"csr"), AT, 12).certificate == b"der"
+    assert tell(out, known(), AT).certificate is None
+    assert tell(out, known(signing_request=b"csr"), AT).certificate == b"der"
 
 
 def test_a_station_ahead_of_us_is_seen() -> None:
@@ -71,9 +72,9 @@ def test_saying_it_makes_it_said(has: int, has_list: int, revision: int, number:
     """A station that takes what it is sent needs nothing more: no exchange turns round and round."""
     out = Outgoing(revision=revision, desired=SEALED, revocation_number=number, revocations=b"list")
     state = after(Heard(), out, answer(status=report(desired_revision=has), revocation_number=has_list))
-    ask = compose(out, state, AT, 12)
+    ask = tell(out, state, AT)
     took = answer(
         status=report(desired_revision=max(has, revision) if ask.desired else has),
         revocation_number=max(has_list, number) if ask.revocations else has_list,
     )
-    assert not has_news(compose(out, after(state, out, took), AT, 12))
+    assert not has_news(tell(out, after(state, out, took), AT))

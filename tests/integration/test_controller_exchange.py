@@ -1,0 +1,292 @@
+"""The exchange with one station in all weathers: what it is sent, what is believed, what it can cost."""
+
+import itertools
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from contract.exchange import Answer, Ask, CommandResult, Refusal
+from controller.agent_client import Address, Failure
+from controller.clock import Clock
+from controller.core.asking import MAX_JUMP, Outgoing
+from controller.core.fleet import Presence, Timings
+from controller.link import BURST
+from controller.live import Live, View
+from controller.sync import Sync
+from tests.integration.station_kit import LAB, Keys, RawPeer, Station, server_tls
+from tests.unit.controller.facts import answer, report
+
+PATIENCE_S = 30.0
+HOLD_S = 1.0
+
+
+@dataclass
+class Decided:
+    """Whoever decides for the lab: says what the test says and keeps what it was told."""
+
+    elsewhere: list[Address] = field(default_factory=list)
+    certificate: bytes | str = "not now"
+    moves: list[Address] = field(default_factory=list)
+    aheads: list[int] = field(default_factory=list)
+    requests: list[bytes] = field(default_factory=list)
+
+    def candidates(self, _: str) -> Iterable[Address]:
+        return tuple(self.elsewhere)
+
+    def moved(self, _: str, address: Address) -> None:
+        self.moves.append(address)
+
+    def renewal(self, _: str, request: bytes) -> bytes | str:
+        self.requests.append(request)
+        return self.certificate
+
+    def ahead(self, _: str, revision: int) -> None:
+        self.aheads.append(revision)
+
+
+class Desk:
+    """A lab's side of one exchange, with what is seen of it."""
+
+    def __init__(self, keys: Keys) -> None:
+        self.keys = keys
+        self.live = Live(Clock(), Timings.of_hold(HOLD_S))
+        self.sync = Sync(LAB, HOLD_S, keys.pki.tls(), Clock(), self.live)
+        self.decided = Decided()
+
+    def start(self, address: Address, out: Outgoing | None = None) -> None:
+        self.live.add("pc-01", address, None, None)
+        self.sync.start("pc-01", address, out or Outgoing(), self.decided)
+
+    def seen(self, what: Callable[[View], bool]) -> View:
+        """Wait until the station is seen so."""
+
+        def now() -> View:
+            view = self.live.one("pc-01")
+            assert view is not None
+            return view
+
+        assert self.live.wait(lambda: what(now()), PATIENCE_S), now()
+        return now()
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
+    return Keys(tmp_path_factory.mktemp("lab"))
+
+
+@pytest.fixture
+def desk(keys: Keys) -> Iterator[Desk]:
+    made = Desk(keys)
+    yield made
+    made.sync.close()
+
+
+class Memory:
+    """A station that takes what it is sent and holds its answer while it has no news."""
+
+    def __init__(self) -> None:
+        self.changed = threading.Condition()
+        self.status = report()
+        self.count = 0
+        self.revocations = 0
+        self.extra: dict[str, Any] = {}
+
+    def __call__(self, ask: Ask) -> Answer:
+        with self.changed:
+            results: tuple[CommandResult, ...] = ()
+            if ask.desired is not None:
+                self.become(
+                    desired_revision=int(ask.desired.payload), applied_revision=int(ask.desired.payload)
+                )
+            if ask.revocations is not None:
+                self.revocations = int(ask.revocations)
+            if ask.commands:
+                results = tuple(CommandResult(c.payload.decode(), True, "done") for c in ask.commands)
+            if ask.hold_s:
+                self.changed.wait_for(lambda: ask.seen != f"n{self.count}", ask.hold_s)
+            return answer(
+                status=self.status,
+                news=f"n{self.count}",
+                revocation_number=self.revocations,
+                results=results,
+                **self.extra,
+            )
+
+    def become(self, **changes: Any) -> None:
+        """Something changed that a technician wants to see at once."""
+        with self.changed:
+            self.status = report(**changes)
+            self.count += 1
+            self.changed.notify_all()
+
+
+@pytest.fixture
+def memory() -> Memory:
+    return Memory()
+
+
+@pytest.fixture
+def station(keys: Keys, memory: Memory) -> Iterator[Station]:
+    with Station(memory, server_tls(keys.station()[1])) as made:
+        yield made
+
+
+def sealed(desk: Desk, revision: int) -> Outgoing:
+    return Outgoing(revision, desk.keys.pki.sign(str(revision).encode()), 2, b"2")
+
+
+def test_what_is_wanted_is_said_and_seen_applied(desk: Desk, station: Station) -> None:
+    desk.start(station.address, sealed(desk, 7))
+    view = desk.seen(lambda view: bool(view.seen.answer and view.seen.answer.status.applied_revision == 7))
+    assert (view.presence, view.note) == (Presence.ONLINE, "")
+    sent = [ask for ask in station.asked if ask.desired]
+    assert len(sent) == 1, "once is enough"
+    desk.sync.want({"pc-01": (8, desk.keys.pki.sign(b"8"))})
+    desk.seen(lambda view: bool(view.seen.answer and view.seen.answer.status.applied_revision == 8))
+
+
+def test_a_change_on_the_pc_is_seen_while_it_is_held(desk: Desk, station: Station, memory: Memory) -> None:
+    desk.start(station.address)
+    desk.seen(lambda view: view.presence is Presence.ONLINE)
+    memory.become(state="maintenance")
+    desk.seen(lambda view: bool(view.seen.answer and view.seen.answer.status.state == "maintenance"))
+
+
+def test_an_old_revocation_list_is_replaced(desk: Desk, station: Station, memory: Memory) -> None:
+    desk.start(station.address, sealed(desk, 1))
+    _until(lambda: memory.revocations == 2)
+    desk.sync.trust(desk.keys.pki.tls(), 3, b"3")
+    _until(lambda: memory.revocations == 3)
+
+
+def test_a_command_comes_back_with_its_result_and_is_not_sent_again(desk: Desk, station: Station) -> None:
+    desk.start(station.address)
+    desk.seen(lambda view: view.presence is Presence.ONLINE)
+    signed = desk.keys.pki.sign(b"0" * 32)
+    assert desk.sync.command("pc-01", "0" * 32, signed, PATIENCE_S) == CommandResult("0" * 32, True, "done")
+    desk.sync.want({"pc-01": (8, desk.keys.pki.sign(b"8"))})
+    desk.seen(lambda view: bool(view.seen.answer and view.seen.answer.status.applied_revision == 8))
+    assert not station.asked[-1].commands
+
+
+def test_a_command_to_nobody_fails_soon(desk: Desk) -> None:
+    desk.start(Address("127.0.0.1", 1))
+    failure = desk.sync.command("pc-01", "0" * 32, desk.keys.pki.sign(b"x"), PATIENCE_S)
+    assert isinstance(failure, Failure)
+    assert "Nothing listens" in failure.message
+
+
+def test_a_refused_desired_state_is_noted_and_not_sent_for_ever(desk: Desk, keys: Keys) -> None:
+    def refuse(ask: Ask) -> Answer:
+        refusals = (Refusal("desired", "no room on the disk", 7),) if ask.desired else ()
+        return answer(refusals=refusals)
+
+    with Station(refuse, server_tls(keys.station()[1])) as station:
+        desk.start(station.address, sealed(desk, 7))
+        desk.seen(lambda view: "no room on the disk" in view.note)
+        before = len(station.asked)
+        _until(lambda: len(station.asked) > before + 2)
+        assert sum(1 for ask in station.asked if ask.desired) == 1
+
+
+def _until(true: Callable[[], bool]) -> None:
+    pause = threading.Event()
+    for _ in range(int(PATIENCE_S / 0.05)):
+        if true():
+            return
+        pause.wait(0.05)
+    raise AssertionError("waited in vain")
+
+
+def test_a_station_that_answers_at_once_for_ever_is_slowed_down(desk: Desk, keys: Keys) -> None:
+    """Each answer claims news, so none is held: it may cost a burst, then two rounds a second, no more."""
+    numbers = itertools.count()
+    with Station(lambda _: answer(news=str(next(numbers))), server_tls(keys.station()[1])) as station:
+        desk.start(station.address)
+        _until(lambda: len(station.asked) >= BURST)
+        threading.Event().wait(3)
+        assert len(station.asked) <= 2 * BURST + 30
+
+
+@pytest.mark.parametrize(
+    ("made", "says"),
+    [
+        (lambda: answer("pc-02"), "called itself pc-02"),
+        (lambda: answer(status=report("pc-02")), "called itself pc-02"),
+        (lambda: answer(contract=9), "contract version 9"),
+        (lambda: b"nonsense", "not of the contract"),
+        (lambda: answer(status=report(desired_revision=10**15)), "cannot have reached"),
+    ],
+)
+def test_bad_company_costs_its_own_thread_and_is_noted(
+    desk: Desk, keys: Keys, made: Callable[[], Answer | bytes], says: str
+) -> None:
+    with Station(lambda _: made(), server_tls(keys.station()[1])) as station:
+        desk.start(station.address, sealed(desk, 3))
+        desk.seen(lambda view: says in view.note)
+    assert desk.decided.aheads == []
+
+
+def test_a_station_ahead_of_a_restored_server(desk: Desk, station: Station, memory: Memory) -> None:
+    memory.become(desired_revision=MAX_JUMP)
+    desk.start(station.address, sealed(desk, 3))
+    _until(lambda: MAX_JUMP in desk.decided.aheads)
+
+
+def test_a_renewal_is_asked_for_once_and_delivered(desk: Desk, station: Station, memory: Memory) -> None:
+    desk.decided.certificate = b"new certificate"
+    memory.extra = {"signing_request": b"request"}
+    desk.start(station.address)
+    _until(lambda: any(ask.certificate == b"new certificate" for ask in station.asked))
+    assert desk.decided.requests == [b"request"]
+
+
+def test_a_pc_at_another_address_is_believed_when_it_proves_it(
+    desk: Desk, station: Station, keys: Keys
+) -> None:
+    """A liar announces itself first: it gets a failed handshake, and the address only when that succeeds."""
+    liar_tls = server_tls(keys.station("pc-02")[1])
+    with Station(lambda _: answer(), liar_tls) as liar, RawPeer(lambda connection: None) as mute:
+        desk.decided.elsewhere = [liar.address, mute.address, station.address]
+        desk.start(Address("127.0.0.1", 1))
+        view = desk.seen(lambda view: view.presence is Presence.ONLINE)
+        assert view.seen.address == station.address
+        assert desk.decided.moves == [station.address]
+        assert liar.asked == []
+
+
+def test_a_liar_does_not_displace_a_station_that_is_there(desk: Desk, station: Station, keys: Keys) -> None:
+    with Station(lambda _: answer(), server_tls(keys.station("pc-02")[1])) as liar:
+        desk.start(station.address)
+        desk.seen(lambda view: view.presence is Presence.ONLINE)
+        desk.decided.elsewhere = [liar.address]
+        desk.sync.wake("pc-01")
+        asked = len(station.asked)
+        _until(lambda: len(station.asked) > asked + 2)
+        assert desk.decided.moves == []
+        assert desk.live.one("pc-01").seen.address == station.address  # type: ignore[union-attr]  # it was added
+
+
+def test_a_station_that_returns_is_heard_as_soon_as_it_is_woken(
+    desk: Desk, keys: Keys, memory: Memory
+) -> None:
+    desk.start(Address("127.0.0.1", 1))
+    desk.seen(lambda view: view.note != "")
+    with Station(memory, server_tls(keys.station()[1])) as station:
+        desk.decided.elsewhere = [station.address]
+        desk.sync.wake("pc-01")
+        desk.seen(lambda view: view.presence is Presence.ONLINE)
+
+
+def test_closing_ends_every_thread(keys: Keys, station: Station) -> None:
+    before = threading.active_count()
+    desk = Desk(keys)
+    desk.start(station.address)
+    desk.seen(lambda view: view.presence is Presence.ONLINE)
+    assert desk.sync.oldest_beat_s() < PATIENCE_S
+    desk.sync.close(PATIENCE_S)
+    _until(lambda: threading.active_count() <= before + 4)  # the station's own handlers
+    assert not [one for one in threading.enumerate() if one.name.endswith("pc-01")]
