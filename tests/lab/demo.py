@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+from tests.lab.install import layer_path
 from tests.lab.rig.host import RigError, say
 from tests.lab.rig.lab import DEFAULT_DIRECTORY, DEFAULT_NET, DEFAULT_PREFIX, Lab
 from tests.lab.site import Site
@@ -19,8 +20,10 @@ PROJECT = Path(__file__).resolve().parents[2]
 def up(directory: Path) -> None:
     """Bring the lab up to ten PCs that are what the citizen profile says; quick when they are."""
     began = time.monotonic()
-    site = Site.make(DEFAULT_PREFIX, DEFAULT_NET, directory)
-    say(f"a server and {PCS} PCs boot, each with its own address on {DEFAULT_NET}.0/24")
+    site = _running(directory)
+    if site is None:
+        site = Site.make(DEFAULT_PREFIX, DEFAULT_NET, directory)
+        say(f"a server and {PCS} PCs boot, each with its own address on {DEFAULT_NET}.0/24")
     site.up(PCS)
     site.init()
     known = site.status()
@@ -28,7 +31,7 @@ def up(directory: Path) -> None:
     if new:
         say(f"pairing {len(new)} PCs by the codes on their screens")
         site.pair(new)
-    if any(row["profile"] != "citizen" for row in site.status().values()):
+    if not all(row["profile"] for row in site.status().values()):
         say("publishing the profile citizen")
         say(site.labctl("profile", "publish", "citizen").stdout.strip().replace("\n", "; "))
     wrapper = write_labctl(directory)
@@ -45,6 +48,17 @@ def up(directory: Path) -> None:
     )
 
 
+def _running(directory: Path) -> Site | None:
+    """The lab that runs already, whatever code it was made from; None where there is none."""
+    lab = Lab.at(directory)
+    if not any(machine.is_up for machine in lab.machines()):
+        return None
+    today = {release: str(layer_path(release)) for release in lab.app_layers}
+    if today != {release: str(path) for release, path in lab.app_layers.items()}:
+        say("this lab runs the code it was made from, which has changed since: make lab-down lab")
+    return Site(lab)
+
+
 def write_labctl(directory: Path) -> str:
     """A script in build/ that is labctl on the lab's server."""
     script = PROJECT / "build/labctl"
@@ -52,7 +66,8 @@ def write_labctl(directory: Path) -> str:
     script.write_text(
         "#!/bin/sh\n# labctl on the server of the lab that `make lab` brought up.\n"
         f'cd "{PROJECT}" || exit 1\n'
-        f'exec {sys.executable} -m tests.lab.rig --dir "{directory}" exec server labctl "$@"\n'
+        f'exec {sys.executable} -m tests.lab.rig --dir "{directory}" exec server \\\n'
+        '  env LC_ALL="${LC_ALL:-${LANG:-C.UTF-8}}" LANGUAGE="${LANGUAGE:-}" labctl "$@"\n'
     )
     script.chmod(0o755)
     return "build/labctl"

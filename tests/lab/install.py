@@ -42,10 +42,10 @@ def app_layer(release: str, bases: Path = base.DEFAULT_BASES) -> Path:
     The layer of an older code that no running lab uses is removed.
     """
     tree = base.build(release, bases).tree
-    home = bases / "app" / release
+    layer = layer_path(release, bases)
+    home = layer.parent
     home.mkdir(parents=True, exist_ok=True)
     with lock(home / "lock"):
-        layer = home / f"code-{_code_key(release, tree)}"
         if not layer.exists():
             dependencies = _dependencies(release, tree, home)
             _build(release, tree, home, dependencies, layer)
@@ -53,6 +53,12 @@ def app_layer(release: str, bases: Path = base.DEFAULT_BASES) -> Path:
             if old != layer and not _in_use(old):
                 shutil.rmtree(old, ignore_errors=True)
     return layer
+
+
+def layer_path(release: str, bases: Path = base.DEFAULT_BASES) -> Path:
+    """Where the layer with today's code is, or will be when it is built."""
+    tree = base.find(release, bases).tree
+    return bases / "app" / release / f"code-{_code_key(release, tree)}"
 
 
 def _code_key(release: str, tree: Path) -> str:
