@@ -289,13 +289,10 @@ class Link:
             return _("It speaks contract version {its}, this server {ours}: upgrade the older one.").format(
                 its=answer.contract, ours=CONTRACT
             )
-        if (
-            self.station not in (answer.station, answer.status.station)
-            or answer.station != answer.status.station
-        ):
-            return _("It proved to be {id} and then called itself {other}.").format(
-                id=self.station, other=answer.station
-            )
+        for name in (answer.station, answer.status.station):
+            if name != self.station:
+                text = _("It proved to be {id} and then called itself {other}.")
+                return text.format(id=self.station, other=name)
         with self._lock:
             self._known = after(self._known, self._out, answer)
             out, known, moved = self._out, self._known, self._address != address

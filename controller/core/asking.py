@@ -38,7 +38,7 @@ class Heard:
 
 
 def listen(out: Outgoing, known: Heard, at: datetime, hold_s: float) -> Ask:
-    """The Ask that waits for news; `tell` lets it go. Before the first answer there is nothing to wait for."""
+    """The Ask that waits for news. Before the first answer there is nothing to compare with, so no wait."""
     last = known.answer
     if last is None:
         return Ask(contract=CONTRACT, at=at)
