@@ -19,6 +19,7 @@ from controller.cli.render import (
     instant,
     listed,
     moment,
+    on_terminal,
     pcs,
     row,
     say,
@@ -335,15 +336,7 @@ def explain(
         heading = _("{pc} has profile {profile}, revision {revision}.").format(
             pc=answer["id"], profile=answer["profile"], revision=answer["revision"]
         )
-        rows = tuple(
-            (
-                Cell(item["path"]),
-                Cell(item["layer"], "cyan"),
-                Cell(_value(item["value"])),
-                Cell(f"{item['file']}:{item['line']}" if item["line"] else item["file"], "dim"),
-            )
-            for item in settings
-        )
+        rows = [(item["path"], _value(item["value"]), item["layer"], _place(item)) for item in settings]
     if as_json:
         show_json(answer | {"settings": settings})
         return
@@ -353,11 +346,17 @@ def explain(
             _("`labctl profile explain {pc}` lists them all.").format(pc=pc),
         )
     say(heading)
-    show(
-        Table(
-            (Column(_("SETTING")), Column(_("FROM")), Column(_("VALUE"), leaves=1), Column(_("FILE"))), rows
-        )
-    )
+    if on_terminal():
+        for path, value, layer, place in rows:  # a table of these is wider than any terminal
+            say(f"{styled(path, 'cyan')} = {value}")
+            say(f"    {layer}: {place}")
+    else:
+        titles = columns(_("SETTING"), _("FROM"), _("VALUE"), _("FILE"))
+        show(Table(titles, tuple(row(path, layer, value, place) for path, value, layer, place in rows)))
+
+
+def _place(item: dict[str, Any]) -> str:
+    return f"{item['file']}:{item['line']}" if item["line"] else str(item["file"])
 
 
 def _mentions(item: dict[str, Any], text: str) -> bool:

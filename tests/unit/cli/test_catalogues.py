@@ -1,0 +1,49 @@
+"""The catalogues are what the sources say, complete, sound, and compiled."""
+
+import gettext
+from importlib.resources import files
+from pathlib import Path
+
+import click
+import pytest
+
+from controller.cli import click_words, i18n
+from tools import catalogues
+
+EACH = [
+    pytest.param(domain, language, id=f"{domain.name}-{language}")
+    for domain in catalogues.DOMAINS
+    for language in catalogues.LANGUAGES
+]
+
+
+@pytest.mark.parametrize(("domain", "language"), EACH)
+def test_the_catalogue_is_current(domain: catalogues.Domain, language: str) -> None:
+    wanted = catalogues.updated(domain, language, catalogues.extracted(domain))
+    say = "run: python -m tools.catalogues"
+    assert catalogues.po(domain, language).read_bytes() == catalogues.as_po(wanted), say
+    assert catalogues.mo(domain, language).read_bytes() == catalogues.as_mo(wanted), say
+
+
+@pytest.mark.parametrize(("domain", "language"), EACH)
+def test_every_message_has_words_with_the_same_placeholders(domain: catalogues.Domain, language: str) -> None:
+    catalogue = catalogues.read(domain, language)
+    assert [message.id for message in catalogues.untranslated(catalogue)] == []
+    assert catalogues.wrong(catalogue) == []
+    assert "fuzzy" not in catalogues.po(domain, language).read_text(encoding="utf-8")
+
+
+def test_what_is_installed_finds_them() -> None:
+    """gettext reads the compiled ones from inside the package, so the wheel must carry them."""
+    for language in catalogues.LANGUAGES:
+        assert (files("controller.cli") / f"locale/{language}/LC_MESSAGES/labctl.mo").is_file()
+    italian = gettext.translation(i18n.DOMAIN, i18n.LOCALE_DIR, languages=["it"])
+    assert italian.gettext("out of service") == "fuori servizio"
+    assert italian.ngettext("{count} error", "{count} errors", 2) == "{count} errori"
+
+
+def test_click_still_says_what_we_translate_of_it() -> None:
+    package = Path(str(click.__file__)).parent
+    source = "".join(path.read_text(encoding="utf-8") for path in package.glob("*.py"))
+    ours = {word for word in click_words.WORDS if f'"{word}"' not in source and word != "Arguments"}
+    assert ours == set()
