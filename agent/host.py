@@ -90,7 +90,7 @@ class Host:
                     self._at(path).unlink(missing_ok=True)
                     _sync_directory(self._at(path).parent)
                 case MakeDirectory(path, mode):
-                    self._at(path).mkdir(mode, exist_ok=True)
+                    _make_directory(self._at(path), mode)
                 case RemoveDirectory(path):
                     self._remove_directory(self._at(path))
                 case SetKernel(key, value):
@@ -235,6 +235,20 @@ def _account(user: str | None) -> _Account:
     if user is None or os.geteuid() != 0:
         return _Account()
     return _Account(user=user, group="nogroup" if user == "nobody" else user, extra_groups=())
+
+
+def _make_directory(path: Path, mode: int) -> None:
+    """A directory with exactly this mode whatever the umask, from its first moment on.
+
+    The service's umask keeps the agent's own files to root, but what citizens'
+    programs are to obey they must be able to read: Chromium takes a policy
+    behind a closed directory for no policy at all.
+    """
+    before = os.umask(0)
+    try:
+        path.mkdir(mode, exist_ok=True)
+    finally:
+        os.umask(before)
 
 
 def _write_synced(path: Path, content: bytes, mode: int) -> None:
