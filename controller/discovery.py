@@ -49,14 +49,15 @@ class Hints:
     def __init__(self) -> None:
         self._by_id: dict[str, dict[Address, tuple[Hint, float]]] = {}
 
-    def add(self, hint: Hint, now: float) -> bool:
+    def add(self, hint: Hint, now: float, *, ours: bool = False) -> bool:
         """Remember a hint; returns whether it was taken. One known already is refreshed, the full
-        list of an id takes no more: a liar who comes later displaces nobody."""
-        known = self._by_id.get(hint.id)
-        if known is None:
+        list of an id takes no more: a liar who comes later displaces nobody. `ours`: a station of
+        the lab, for which there is room however many strangers there are."""
+        if hint.id not in self._by_id and len(self._by_id) >= IDS and not ours:
+            self._forget_old(now)
             if len(self._by_id) >= IDS:
                 return False
-            known = self._by_id[hint.id] = {}
+        known = self._by_id.setdefault(hint.id, {})
         self._expire(known, now)
         if hint.address not in known and len(known) >= CANDIDATES:
             return False
@@ -73,6 +74,12 @@ class Hints:
         """Every hint, by id."""
         return [hint for station in sorted(self._by_id) for hint in self.of(station, now)]
 
+    def _forget_old(self, now: float) -> None:
+        for station, known in list(self._by_id.items()):
+            self._expire(known, now)
+            if not known:
+                del self._by_id[station]
+
     @staticmethod
     def _expire(known: dict[Address, tuple[Hint, float]], now: float) -> None:
         for address, (_hint, at) in list(known.items()):
@@ -83,10 +90,18 @@ class Hints:
 class Discovery:
     """mDNS on the lab's networks. `found` is called, from a thread of zeroconf's, for each hint taken."""
 
-    def __init__(self, interfaces: Iterable[str], clock: Clock, found: Callable[[Hint], object]) -> None:
+    def __init__(
+        self,
+        interfaces: Iterable[str],
+        clock: Clock,
+        found: Callable[[Hint], object],
+        ours: Callable[[str], bool],
+    ) -> None:
+        """`ours` says whether an id is a station of the lab."""
         self._interfaces = tuple(interfaces)
         self._clock = clock
         self._found = found
+        self._ours = ours
         self._lock = threading.Lock()
         self._heard = threading.Condition(self._lock)
         self._hints = Hints()
@@ -190,10 +205,11 @@ class Discovery:
         version = "".join(c for c in text.get(b"version", b"").decode("ascii", "replace") if c.isprintable())[
             :32
         ]
+        ours = self._ours(station)
         for host in info.parsed_scoped_addresses()[:CANDIDATES]:
             hint = Hint(station, Address(host, info.port or DEFAULT_PORT), version, paired)
             with self._heard:
-                taken = self._hints.add(hint, self._clock.monotonic())
+                taken = self._hints.add(hint, self._clock.monotonic(), ours=ours)
                 self._heard.notify_all()
             if taken:
                 self._found(hint)

@@ -62,7 +62,10 @@ def build(settings: Settings, paths: Paths, clock: Clock) -> Controller:
     def found(hint: Hint) -> None:
         household.sync.wake(hint.id)
 
-    discovery = Discovery(settings.network.interfaces, clock, found)
+    def ours(station: str) -> bool:
+        return live.one(station) is not None
+
+    discovery = Discovery(settings.network.interfaces, clock, found, ours)
     household = Household(books, publishing, discovery, live, hold_s=settings.network.hold_s)
     enrolment = Enrolment(books, discovery, household.sync.reaper)
 

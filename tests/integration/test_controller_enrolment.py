@@ -114,7 +114,9 @@ class Desk:
             Clock(),
         )
         self.reaper = Reaper()
-        self.discovery = Discovery((), Clock(), lambda _: None)  # not started: hosts are named
+        self.discovery = Discovery(
+            (), Clock(), lambda _: None, lambda _: False
+        )  # not started: hosts are named
         self.enrolment = Enrolment(self.books, self.discovery, self.reaper)
 
     def pair(self, *places: Address, station: str = "pc-03", code: str = CODE) -> Any:
