@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import http.client
 import json
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -11,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tests.lab.install import app_layer
-from tests.lab.rig import Lab, Machine
+from tests.lab.rig import Lab, Machine, RigError
 from tests.lab.rig.files import Content, enable
 
 LAB_ID = "prova"
@@ -70,8 +72,16 @@ class Site:
 
     def write_layer(self, text: str) -> None:
         """The lab's own layer over every profile."""
-        self.server.run(["mkdir", "-p", "/etc/lab-controller/layers"])
-        self.server.run(["tee", "/etc/lab-controller/layers/lab.yaml"], input=text)
+        self.write_file("layers/lab.yaml", text)
+
+    def layer_for(self, name: str, text: str) -> None:
+        """One PC's own layer."""
+        self.write_file(f"layers/pc/{name}.yaml", text)
+
+    def write_file(self, path: str, text: str) -> None:
+        """A file of the lab's, below /etc/lab-controller."""
+        whole = f"/etc/lab-controller/{path}"
+        self.server.run(["install", "-D", "-m", "644", "/dev/stdin", whole], input=text)
 
     def labctl(
         self, *arguments: str, check: bool = True, timeout: float = 90
@@ -83,6 +93,94 @@ class Site:
         """`labctl status --json`, the stations by id."""
         told = json.loads(self.labctl("status", "--json").stdout)
         return {station["id"]: station for station in told["stations"]}
+
+    def ask(self, path: str) -> dict[str, Any]:
+        """What labctl's door answers to a GET, without labctl: for what is asked many times a second.
+
+        Empty while nobody is at the door.
+        """
+        link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        link.settimeout(10)
+        asked = http.client.HTTPConnection("door")
+        try:
+            link.connect(str(self.server.root / "run/lab-controller/door.sock"))
+            asked.sock = link
+            asked.request("GET", path)
+            answer: dict[str, Any] = json.loads(asked.getresponse().read())
+        except (OSError, http.client.HTTPException, RigError):
+            return {}
+        finally:
+            link.close()
+        return answer
+
+    def row(self, name: str) -> dict[str, Any]:
+        """One PC's line of the status; empty where there is none (yet)."""
+        rows = self.ask("/v1/status").get("stations", [])
+        return next((row for row in rows if row["id"] == name), {})
+
+    def condition(self, name: str, kind: str) -> dict[str, Any]:
+        """One Condition of a PC, as the controller knows it; empty where it has not said it."""
+        return next((one for one in self.row(name).get("conditions", []) if one["type"] == kind), {})
+
+    def presence(self, name: str) -> str:
+        """Online, stale or offline."""
+        return str(self.row(name).get("presence", ""))
+
+    def unwell(self) -> list[str]:
+        """What is not as it shall be: a PC that is away, behind, or has something to complain of."""
+        told = self.ask("/v1/status")
+        if not told:
+            return ["the controller does not answer"]
+        troubles = [
+            f"{row['id']}: {row['presence']}, {row['applied']} of {row['desired']}, {row['note']}"
+            for row in told["stations"]
+            if row["presence"] != "online" or not row["desired"] == row["applied"] > 0
+        ]
+        return troubles + [
+            f"{row['id']}: {one['type']}: {one['message']}"
+            for row in told["stations"]
+            for one in row["conditions"]
+            if one["status"] != (one["type"] == "Converged")
+        ]
+
+    def settle(self, seconds: float = 60) -> None:
+        """Wait until every PC is online, has applied what it shall be and complains of nothing."""
+        end = time.monotonic() + seconds
+        while troubles := self.unwell():
+            if time.monotonic() > end:
+                raise AssertionError(f"after {seconds:.0f} s: {'; '.join(troubles)}")
+            time.sleep(0.1)
+
+    def mend(self, layer: str, pcs: int = 10) -> None:
+        """Undo what tests do: faults, power, the lab's layer, PCs let go, machines beyond the first `pcs`."""
+        known = {row["id"] for row in self.ask("/v1/status").get("stations", [])}
+        for machine in self.lab.pcs()[pcs:]:
+            if machine.name in known:
+                self.labctl("unpair", machine.name, "--force")
+            self.lab.remove(machine.name)
+        off = [machine for machine in self.lab.machines() if not machine.is_up]
+        for machine in self.lab.machines():
+            self.lab.heal(machine.name)
+            machine.switch_on()
+        for machine in off:
+            machine.wait_running()
+        layers = self.server.root / "etc/lab-controller/layers"
+        texts = {path: path.read_text() for path in layers.rglob("*.yaml")}
+        if texts != {layers / "lab.yaml": layer}:
+            for path in texts:
+                path.unlink()
+            self.write_layer(layer)
+            self.publish()
+        wait_for(lambda: self.ask("/v1/status"), 30, "the controller's answer")
+        known = {row["id"] for row in self.ask("/v1/status")["stations"]}
+        self.pair(machine for machine in self.lab.pcs() if machine.name not in known)
+        self.settle()
+
+    def publish(self, *arguments: str, profile: str = "citizen", check: bool = True) -> dict[str, Any]:
+        """`labctl profile publish --json`: what it answers."""
+        done = self.labctl("profile", "publish", profile, "--json", *arguments, check=check)
+        answer: dict[str, Any] = json.loads(done.stdout) if done.stdout else {}
+        return answer
 
     def code(self, machine: Machine) -> str:
         """The pairing code, as read off the screen of a PC."""

@@ -1,0 +1,115 @@
+"""A citizen at a PC: a screen, the lab's window manager, Chromium, a keyboard and a mouse.
+
+Everything runs as the user kiosk with Chromium's sandbox on, and is judged from
+outside: titles of windows, pixels, what sites log. Nothing asks the browser.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from tests.lab.rig import Machine
+from tests.lab.rig.host import wait_until
+
+DISPLAY = ":7"
+SIZE = (1280, 800)
+RC = "/etc/lab-agent/openbox/rc.xml"
+FLAGS = ("--no-first-run", "--password-store=basic", "--disable-breakpad", "--hide-crash-restore-bubble")
+_PIXEL = """
+import sys, gi
+gi.require_version("Gdk", "3.0")
+from gi.repository import Gdk
+screen = Gdk.get_default_root_window()
+for x, y in zip(*[map(int, sys.argv[1:])] * 2):
+    print(*Gdk.pixbuf_get_from_window(screen, x, y, 1, 1).get_pixels()[:3])
+"""
+
+
+class Kiosk:
+    """The screen of one PC, with one Chromium on it."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        self._env = {"DISPLAY": DISPLAY, "HOME": "/home/kiosk", "LANG": "C.UTF-8"}
+
+    def run(self, *argv: str, check: bool = True) -> str:
+        """Run a program as the citizen, on the screen; what it printed."""
+        return self.machine.run(argv, user="kiosk", env=self._env, check=check, timeout=30).stdout
+
+    def key(self, *chords: str) -> None:
+        """Press keys as xdotool names them (ctrl+l, F11)."""
+        self.run("xdotool", "key", "--clearmodifiers", *chords)
+
+    def click(self, x: int, y: int, button: int = 1) -> None:
+        """Click at a place on the screen."""
+        self.run("xdotool", "mousemove", str(x), str(y), "click", str(button))
+
+    def go(self, url: str) -> None:
+        """Type an address into the address bar."""
+        self.key("ctrl+l")
+        self.run("xdotool", "type", "--delay", "5", url)
+        self.key("Return")
+
+    def titles(self) -> list[str]:
+        """The titles of all windows in sight."""
+        found = self.run("xdotool", "search", "--onlyvisible", "--name", ".", check=False).split()
+        names = (self.run("xdotool", "getwindowname", window, check=False).strip() for window in found)
+        return [name for name in names if name]
+
+    def shows(self, title: str, seconds: float = 15) -> bool:
+        """Whether a window has a title that begins so, within a while."""
+        return wait_until(
+            lambda: any(name.startswith(title) for name in self.titles()), timeout=seconds, every=0.2
+        )
+
+    def pixels(self, *places: tuple[int, int]) -> list[tuple[int, ...]]:
+        """Red, green and blue at places of the screen."""
+        numbers = [str(number) for place in places for number in place]
+        printed = self.run("/usr/bin/python3", "-c", _PIXEL, *numbers)
+        return [tuple(map(int, line.split())) for line in printed.splitlines()]
+
+    def picture(self, path: Path) -> None:
+        """Keep the screen as PNG, for a person to look at."""
+        shot = self.machine.run_bytes(["maim"], user="kiosk", env=self._env)
+        path.write_bytes(shot.stdout)
+
+    def browser(self) -> int:
+        """Process id, inside the PC, of the browser itself (not of its children)."""
+        return int(self.run("pgrep", "-o", "-x", "chromium").split()[0])
+
+
+@contextmanager
+def kiosk(machine: Machine, url: str, *, rc: str | None = RC, flags: Sequence[str] = ()) -> Iterator[Kiosk]:
+    """A screen with Chromium at `url`; everything of the citizen's is gone at the end.
+
+    `rc` is openbox's configuration; without one, its own defaults.
+    """
+    seat = Kiosk(machine)
+    with ExitStack() as stack:
+
+        def start(*argv: str) -> None:
+            stack.enter_context(machine.popen(argv, user="kiosk", env=seat._env, stdout=None, stderr=None))
+
+        stack.callback(_sweep, machine)
+        start("Xvfb", DISPLAY, "-screen", "0", f"{SIZE[0]}x{SIZE[1]}x24", "-nolisten", "tcp")
+        socket = machine.root / "tmp/.X11-unix" / f"X{DISPLAY[1:]}"
+        if not wait_until(socket.exists, timeout=20):
+            raise AssertionError("the screen did not come up")
+        start("openbox", *(["--config-file", rc] if rc else []))
+        start("chromium", *FLAGS, *flags, url)
+        if not seat.shows("", 40) or not wait_until(lambda: bool(_chromium(seat)), timeout=40, every=0.3):
+            raise AssertionError(f"the browser did not come up; windows: {seat.titles()}")
+        time.sleep(0.5)  # the first window is mapped before it takes keys
+        yield seat
+
+
+def _chromium(seat: Kiosk) -> list[str]:
+    return [title for title in seat.titles() if "hromium" in title]
+
+
+def _sweep(machine: Machine) -> None:
+    machine.run(["pkill", "-KILL", "-u", "kiosk"], check=False)
+    machine.run(["find", "/home/kiosk", "-mindepth", "1", "-name", ".*", "-delete"], check=False)
