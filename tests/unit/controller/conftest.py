@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,20 +24,23 @@ def _programs() -> Path | None:
 
 
 @pytest.fixture(scope="session")
-def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgresql() -> Iterator[str]:
     """The URL of a PostgreSQL server that lives for this run, on a Unix socket only."""
     programs = _programs()
     if programs is None:
         warnings.warn(NO_POSTGRESQL, stacklevel=1)
         pytest.skip(NO_POSTGRESQL)
-    place = tmp_path_factory.mktemp("pg")
-    data, log = place / "data", place / "log"
+    # Not pytest's folder: that is open to its owner only, and the server runs as another user.
+    with tempfile.TemporaryDirectory(prefix="pg-") as folder:
+        yield from _serving(programs, Path(folder))
+
+
+def _serving(programs: Path, place: Path) -> Iterator[str]:
     as_user: list[str] = []
     if os.geteuid() == 0:  # the server refuses to run as root
         as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "--"]
-        for folder in (place, *list(place.parents)[:2]):
-            folder.chmod(0o755)
         shutil.chown(place, "postgres", "postgres")
+    data, log = place / "data", place / "log"
 
     def run(program: str, *options: str) -> None:
         argv = [*as_user, str(programs / program), "-D", str(data), *options]
