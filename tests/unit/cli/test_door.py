@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from controller.cli.client import Door, understood
+from controller.cli.errors import Failure
+from controller.cli.status import read
 from tests.unit.cli.lab import labctl
 
 OK = b"HTTP/1.1 200 OK\r\n"
 STATUS = b'{"lab":"x","name":"x","at":"2026-11-24T09:00:00Z","revision":1,"stations":[]}'
-EMPTY_LAB = "There is no PC in this lab yet."
 NONSENSE = "the controller's answer makes no sense to this labctl."
 NOBODY = 65534
 GONE = "the controller went away before it had answered"
@@ -46,27 +48,22 @@ def answering(place: Path, *pieces: bytes) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize(
-    ("pieces", "says"),
+    "pieces",
     [
-        ((OK + b"Content-Length: %d\r\n\r\n" % len(STATUS), STATUS), EMPTY_LAB),
-        ((OK + b"content-length:%d\r\n\r\n" % len(STATUS), STATUS[:9], STATUS[9:]), EMPTY_LAB),
-        ((OK + b"\r\n" + STATUS,), EMPTY_LAB),
+        (OK + b"Content-Length: %d\r\n\r\n" % len(STATUS), STATUS),
+        (OK + b"content-length:%d\r\n\r\n" % len(STATUS), STATUS[:9], STATUS[9:]),
+        (OK + b"\r\n" + STATUS,),
         (
-            (
-                OK + b"Transfer-Encoding: chunked\r\n\r\n4;x=y\r\n" + STATUS[:4],
-                b"\r\n%x\r\n" % len(STATUS[4:]),
-                STATUS[4:] + b"\r\n0\r\nTrailer: x\r\n\r\n",
-            ),
-            EMPTY_LAB,
+            OK + b"Transfer-Encoding: chunked\r\n\r\n4;x=y\r\n" + STATUS[:4],
+            b"\r\n%x\r\n" % len(STATUS[4:]),
+            STATUS[4:] + b"\r\n0\r\nTrailer: x\r\n\r\n",
         ),
     ],
     ids=["length", "length in pieces", "until the end", "chunked"],
 )
-def test_every_framing_is_read(tmp_path: Path, pieces: tuple[bytes, ...], says: str) -> None:
+def test_every_framing_is_read(tmp_path: Path, pieces: tuple[bytes, ...]) -> None:
     with answering(tmp_path, *pieces) as door:
-        done = labctl("status", door=door)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert says in done.stdout
+        assert Door(str(door)).get("/v1/status")["name"] == "x"
 
 
 @pytest.mark.parametrize(
@@ -93,11 +90,20 @@ def test_every_framing_is_read(tmp_path: Path, pieces: tuple[bytes, ...], says: 
     ],
 )
 def test_an_answer_that_is_none(tmp_path: Path, pieces: tuple[bytes, ...], says: str) -> None:
-    with answering(tmp_path, *pieces) as door:
+    with answering(tmp_path, *pieces) as door, pytest.raises(Failure) as failure, understood():
+        read(Door(str(door)).get("/v1/status"))
+    assert failure.value.message.startswith(says)
+    assert failure.value.hint
+
+
+def test_a_failure_is_two_lines_and_an_exit_code(tmp_path: Path) -> None:
+    with answering(tmp_path, OK + b"\r\n{") as door:
         done = labctl("status", door=door)
-    assert done.returncode == 1
-    assert done.stderr.startswith(f"labctl: {says}"), done.stderr
-    assert "Traceback" not in done.stderr
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        f"labctl: {NONSENSE}\n"
+        "  Are both of the same release? Compare `labctl --version` with `lab-controller --version`.\n"
+    )
 
 
 def test_the_door_goes_in_the_middle_of_a_publication(tmp_path: Path) -> None:
