@@ -45,6 +45,11 @@ _IFF_RUNNING = 0x40
 _RESPONSE = 0x8400
 """DNS header flags of an authoritative response (RFC 6762, 18)."""
 
+SAY_AGAIN_S = 1.5
+
+AGAIN_AFTER_S = 5.0
+"""What could not be announced is tried again after this."""
+
 _log = logging.getLogger("lab-agent.front")
 logging.getLogger("zeroconf").setLevel(logging.ERROR)
 
@@ -96,6 +101,7 @@ class Announcer:
         self._token = os.urandom(4).hex()
         self._renamed = False
         self._conflict = False
+        self._trouble = ""
         self._quiet_until = 0.0
 
     def say(self, pairing: str) -> None:
@@ -112,7 +118,17 @@ class Announcer:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            await self._apply()
+            try:
+                await self._apply()
+            except (OSError, RuntimeError) as error:
+                # zeroconf raises both: port 5353 is somebody's alone, or a card has just gone.
+                if str(error) != self._trouble:
+                    self._trouble = str(error)
+                    _log.warning("cannot announce: %s; trying on", error)
+                self._said = ()
+                asyncio.get_running_loop().call_later(AGAIN_AFTER_S, self._wake.set)
+            else:
+                self._trouble = ""
 
     async def close(self) -> None:
         """Say goodbye, so that browsers drop us at once, and end."""
@@ -125,7 +141,7 @@ class Announcer:
         if self._zeroconf is None:
             if not found or not self._pairing:
                 return
-            self._zeroconf = AsyncZeroconf(interfaces=_places(found))
+            self._zeroconf = AsyncZeroconf(interfaces=_places(found), ip_version=_versions(found))
             self._zeroconf.zeroconf.async_add_listener(_Ear(self), None)
         if self._conflict:
             self._conflict = False
@@ -148,8 +164,9 @@ class Announcer:
             self._keep(await zeroconf.async_register_service(info, cooperating_responders=True))
         else:
             self._keep(await zeroconf.async_update_service(info))
-        await zeroconf.zeroconf.async_update_interfaces(_places(found))
+        await zeroconf.zeroconf.async_update_interfaces(_places(found), _versions(found))
         self._take_back(info)
+        self._keep(self._say_again(info))
 
     def _make_info(self, found: tuple[Card, ...]) -> AsyncServiceInfo:
         name = f"{self._station}-{self._token}" if self._renamed else self._station
@@ -178,6 +195,19 @@ class Announcer:
         _log.warning(
             "somebody else announces %s; going on as %s-%s", self._station, self._station, self._token
         )
+
+    async def _say_again(self, info: AsyncServiceInfo) -> None:
+        """Once more after a while (RFC 6762, 8.3, wants a second between two announcements).
+
+        Zeroconf's own three come within half a second, and a receiver that
+        heard the same words in the last 0.8 s drops them: with a cable that is
+        pulled and put back at once, the last word would be lost.
+        """
+        await asyncio.sleep(SAY_AGAIN_S)
+        if self._zeroconf is not None:
+            zeroconf = self._zeroconf.zeroconf
+            zeroconf.async_send(zeroconf.generate_service_broadcast(info, None))
+            self._take_back(info)
 
     def _take_back(self, info: AsyncServiceInfo) -> None:
         """Goodbye to addresses that are no longer ours: caches keep them for two minutes otherwise."""
@@ -229,6 +259,13 @@ class _Ear(RecordUpdateListener):
 def _places(found: tuple[Card, ...]) -> list[str | int]:
     """Where zeroconf is to speak: a card's first IPv4 address, or its index where it has IPv6 only."""
     return [card.v4[0] if card.v4 else card.index for card in found]
+
+
+def _versions(found: tuple[Card, ...]) -> IPVersion:
+    """What zeroconf's sockets have to speak for `_places`."""
+    v4 = any(card.v4 for card in found)
+    v6 = any(not card.v4 for card in found)
+    return IPVersion.All if v4 and v6 else IPVersion.V6Only if v6 else IPVersion.V4Only
 
 
 def _running(name: str, asker: socket.socket) -> bool:

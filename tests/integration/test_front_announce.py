@@ -163,6 +163,18 @@ class Lan:
     def ip(self, name: str, command: str) -> None:
         subprocess.run([*self.inside(name), "ip", *command.split()], check=True)
 
+    def tentative(self) -> bool:
+        """Whether a link-local IPv6 address is not usable yet."""
+        shown = (
+            subprocess.run(
+                [*self.inside(name), "ip", "-6", "address", "show", "tentative"],
+                check=True,
+                stdout=subprocess.PIPE,
+            )
+            for name in self._holders
+        )
+        return any(b"inet6" in done.stdout for done in shown)
+
     def close(self) -> None:
         for holder in self._holders.values():
             holder.kill()
@@ -202,3 +214,64 @@ def test_addresses_come_change_and_go_and_links_too(tmp_path: Path, closing: Kee
     assert "Traceback" not in front.log()
     assert front.stop() == 0
     eventually(lambda: STATION not in newcomer.seen)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
+def test_a_lan_with_ipv6_only(tmp_path: Path, closing: Keep) -> None:
+    lan = closing(Lan(tmp_path))
+    lan.ip("host", "address add fd77::1/64 dev port0 nodad")
+    lan.ip("pc", "link set card0 up")
+    lan.ip("pc", "address add fd77::3/64 dev card0 nodad")
+    eventually(lambda: not lan.tentative())
+    browser = closing(Peer("browse", "fd77::1", prefix=lan.inside("host")))
+    front, _ = made(closing, tmp_path / "pc", lan.inside("pc"), interfaces=[])
+    front.start()
+    eventually(lambda: browser.addresses(STATION) == ["fd77::3"])
+    lan.ip("pc", "address add 10.77.0.3/24 dev card0")
+    newcomer = closing(Peer("browse", "10.77.0.1", prefix=lan.inside("host")))
+    eventually(lambda: newcomer.addresses(STATION) == ["10.77.0.3", "fd77::3"])
+    assert "Traceback" not in front.log()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
+def test_only_the_chosen_card_listens_and_announces(tmp_path: Path, closing: Keep) -> None:
+    lan = closing(Lan(tmp_path))
+    for n in (0, 1):
+        lan.ip("pc", f"link set card{n} up")
+        lan.ip("pc", f"address add 10.77.{n}.3/24 dev card{n}")
+    browser = closing(Peer("browse", "10.77.1.1", prefix=lan.inside("host")))
+    front, _ = made(closing, tmp_path / "pc", lan.inside("pc"), interfaces=["card1"])
+    front.start()
+    eventually(lambda: browser.addresses(STATION) == ["10.77.1.3"])
+
+    def status(address: str) -> str:
+        url = f"http://{address}:{front.port}/"
+        command = [*lan.inside("host"), "curl", "-s", "-m", "5", "-w", "%{http_code}", "-o", "/dev/null", url]
+        return subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True).stdout
+
+    assert status("10.77.1.3") == "404"
+    assert status("10.77.0.3") == "000"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
+def test_a_port_5353_that_somebody_keeps_is_waited_for(tmp_path: Path, closing: Keep) -> None:
+    """The station goes on meanwhile, says it once, and announces when it can."""
+    lan = closing(Lan(tmp_path))
+    lan.ip("pc", "link set card0 up")
+    lan.ip("pc", "address add 10.77.0.3/24 dev card0")
+    keeper = (
+        "import socket, time; keeper = socket.socket(socket.AF_INET, socket.SOCK_DGRAM);"
+        "keeper.bind(('', 5353)); print(flush=True); time.sleep(600)"
+    )
+    selfish = subprocess.Popen([*lan.inside("pc"), sys.executable, "-c", keeper], stdout=subprocess.PIPE)
+    closing(selfish)
+    assert selfish.stdout is not None
+    selfish.stdout.readline()
+    browser = closing(Peer("browse", "10.77.0.1", prefix=lan.inside("host")))
+    front, _ = made(closing, tmp_path / "pc", lan.inside("pc"), interfaces=[])
+    front.start()
+    eventually(lambda: "cannot announce" in front.log())
+    selfish.kill()
+    selfish.wait()
+    eventually(lambda: browser.addresses(STATION) == ["10.77.0.3"])
+    assert front.log().count("cannot announce") == 1

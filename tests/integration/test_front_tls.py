@@ -298,3 +298,64 @@ def test_the_port_is_shut_while_the_papers_are_broken_and_opens_when_they_are_wh
     lab.front.paths.identity_file.write_bytes(whole)
     assert eventually(lab.reachable)
     assert "Traceback" not in lab.front.log()
+
+
+def test_an_expiring_controller_is_cut_off_at_its_next_request(lab: Lab) -> None:
+    controller = lab.connect(lab.authority.controller(datetime.now(UTC) + timedelta(seconds=4)))
+    controller.ask()
+
+    def cut() -> bool:
+        try:
+            controller.ask()
+        except REFUSED:
+            return True
+        return False
+
+    eventually(cut)
+    eventually(lambda: "its certificate ended" in lab.front.log())
+
+
+def test_a_kill_in_the_middle_of_a_renewal(lab: Lab) -> None:
+    """Each state that a kill -9 between two steps can leave on the disk: the station is reached in all."""
+    request = renewing(lab)
+    paths = lab.front.paths
+    old, pending = paths.identity_file.read_bytes(), paths.pending_key_file.read_bytes()
+    assert not lab.connect().ask(certificate=signed_for(lab, request)).refusals
+    new = paths.identity_file.read_bytes()
+    half = paths.identity_file.with_name(".identity.pem.new")
+    for identity, left, waiting in ((old, new[:300], pending), (old, new, pending), (new, b"", pending)):
+        lab.front.kill()
+        paths.identity_file.write_bytes(identity)
+        paths.pending_key_file.write_bytes(waiting)
+        half.write_bytes(left)
+        lab.front.start()
+        eventually(lab.reachable)
+        repeated = lab.connect().ask(certificate=signed_for(lab, request))
+        assert not repeated.refusals
+        assert not paths.pending_key_file.exists()
+
+
+FAKETIME = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))), None)
+
+
+@pytest.mark.skipif(FAKETIME is None, reason="NOT TESTED: a clock in 1970 needs Debian's package faketime")
+def test_a_pc_that_wakes_up_in_1970_is_reached(lab: Lab) -> None:
+    """OpenSSL's clock is in 1970 too: impostors stay out, the list is checked, the skew is said."""
+    old = lab.authority.controller()
+    lab.connect().ask(revocations=lab.authority.revocations(old))
+    lab.front.kill()
+    lab.enforcer.stop()  # nothing to tell the front a later time
+    lab.front.start(
+        LD_PRELOAD=str(FAKETIME), FAKETIME="@1970-01-01 00:10:00", FAKETIME_DONT_FAKE_MONOTONIC="1"
+    )
+    eventually(lab.reachable)
+    answer = lab.connect().ask()
+    assert answer.status.facts.at.year == 1970
+    assert answer.revocation_number == 1
+    skewed = next(found for found in answer.status.conditions if found.type == "ClockSkewed")
+    assert skewed.status
+    assert skewed.reason == "Behind"
+    with pytest.raises(REFUSED):
+        lab.connect(old).ask()
+    with pytest.raises(REFUSED):
+        Controller(lab.front, lab.authority, lab.authority.station()).ask()
