@@ -8,7 +8,6 @@ enforcer has not been heard of since the start, the front's own certificate says
 which lab it belongs to, so that a PC whose other half is broken is seen to be so.
 """
 
-import argparse
 import asyncio
 import logging
 import signal
@@ -304,6 +303,8 @@ def _has_ipv6() -> bool:
 
 
 if __name__ == "__main__":
+    import argparse
+
     parser = argparse.ArgumentParser(prog="python -m agent.front", description="Run the front alone.")
     parser.add_argument("--root", type=Path, default=Path("/"), help="keep every path below this folder")
     chosen = Paths(parser.parse_args().root)

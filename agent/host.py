@@ -5,7 +5,6 @@ there, and no program is run: there is no PC under a prefix that could obey.
 """
 
 import errno
-import hashlib
 import os
 import stat
 import subprocess
@@ -172,7 +171,7 @@ class Host:
         staging = self._at(STAGING)
         staging.mkdir(0o700, parents=True, exist_ok=True)
         target = self._at(action.path)
-        fresh = staging / hashlib.sha256(action.path.encode()).hexdigest()[:16]
+        fresh = staging / action.path.strip("/").replace("/", "-")
         try:
             _write_synced(fresh, action.content, action.mode)
             fresh.replace(target)

@@ -5,7 +5,7 @@ survives a power cut. The journal also knows the latest time it was written, and
 no clock of the agent goes back behind that.
 """
 
-import secrets
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,7 +49,7 @@ class Journal:
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError):
                 raise JournalError(f"the journal cannot be opened: {error}") from None
-            self.set_aside = path.with_name(f"{path.name}.broken-{secrets.token_hex(4)}")
+            self.set_aside = path.with_name(f"{path.name}.broken-{os.urandom(4).hex()}")
             for suffix in ("-wal", "-shm"):
                 path.with_name(path.name + suffix).unlink(missing_ok=True)
             path.rename(self.set_aside)
@@ -66,7 +66,7 @@ class Journal:
         self._facts: dict[str, str] = dict(self._db.execute("SELECT name, value FROM facts"))
         if "epoch" not in self._facts:
             with self._writing(datetime.fromtimestamp(0, UTC)):
-                self._set("epoch", secrets.token_hex(8))
+                self._set("epoch", os.urandom(8).hex())
 
     @property
     def epoch(self) -> str:

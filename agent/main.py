@@ -5,46 +5,65 @@ units. `run --root PREFIX` runs both as the caller, with every file below the
 prefix, which is how the agent is tried without a PC.
 """
 
-import argparse
 import os
-import signal
-import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from agent.settings import Paths, SettingsError, load
+from agent.settings import Paths, Settings, SettingsError, load
 from contract.version import VERSION
+
+if TYPE_CHECKING:
+    import argparse
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; the exit code: 0 done, 1 failed, 2 wrong usage."""
-    arguments = _parser().parse_args(argv)
+    match sys.argv[1:] if argv is None else argv:
+        case ["enforcer" | "front" as half]:  # as systemd starts them: each with half a megabyte less
+            return _half(half, Paths(root=Path("/")))
+        case words:
+            arguments = _parser().parse_args(words)
     paths = Paths(root=arguments.root.resolve())
-    try:
-        settings = load(paths)
-    except SettingsError as error:
-        for problem in error.problems:
-            sys.stderr.write(f"lab-agent: {problem}\n")
-        return 2
-    # Each command brings what it needs: the front must not carry SQLite, nor the enforcer TLS.
     match arguments.command:
-        case "enforcer":
-            from agent import enforcer  # noqa: PLC0415
-
-            return enforcer.main(settings, paths)
-        case "front":
-            from agent import front  # noqa: PLC0415
-
-            return front.main(settings, paths)
+        case "enforcer" | "front":
+            return _half(arguments.command, paths)
         case "run":
             return _run(paths)
         case _:
             from agent import console  # noqa: PLC0415
 
-            return console.main(arguments, settings, paths)
+            settings = _settings(paths)
+            return 2 if settings is None else console.main(arguments, settings, paths)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _half(name: str, paths: Paths) -> int:
+    """One of the two, which brings what it needs: the front must not carry SQLite, nor the enforcer TLS."""
+    settings = _settings(paths)
+    if settings is None:
+        return 2
+    if name == "enforcer":
+        from agent import enforcer  # noqa: PLC0415
+
+        return enforcer.main(settings, paths)
+    from agent import front  # noqa: PLC0415
+
+    return front.main(settings, paths)
+
+
+def _settings(paths: Paths) -> Settings | None:
+    """The settings; None where they are wrong, which has been said."""
+    try:
+        return load(paths)
+    except SettingsError as error:
+        for problem in error.problems:
+            sys.stderr.write(f"lab-agent: {problem}\n")
+        return None
+
+
+def _parser() -> "argparse.ArgumentParser":
+    import argparse  # noqa: PLC0415
+
     parser = argparse.ArgumentParser(prog="lab-agent", description="The agent on a PC of the lab.")
     parser.add_argument("--version", action="version", version=f"lab-agent {VERSION}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -74,6 +93,9 @@ def _run(paths: Paths) -> int:
     if paths.root == Path("/"):
         sys.stderr.write("lab-agent: run needs --root PREFIX; on a PC systemd runs the two halves\n")
         return 2
+    import signal  # noqa: PLC0415
+    import subprocess  # noqa: PLC0415
+
     halves = [
         subprocess.Popen((sys.executable, "-m", "agent.main", half, "--root", str(paths.root)))
         for half in ("enforcer", "front")

@@ -5,7 +5,6 @@ the exchange gives, so whoever takes the front over cannot pair the PC with
 another lab.
 """
 
-import secrets
 import selectors
 import sys
 from collections.abc import Callable
@@ -119,6 +118,8 @@ class Pairing:
         self._show(None)
 
     def _new_code(self) -> Code:
+        import secrets  # noqa: PLC0415  # with it comes OpenSSL, which only a station without a lab has to carry
+
         self._tries = 0
         digits = f"{secrets.randbelow(10**CODE_DIGITS):0{CODE_DIGITS}d}"
         code = Code(digits, self._clock.now() + timedelta(seconds=CODE_LIFE_S))

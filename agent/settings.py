@@ -6,7 +6,6 @@ needs none. Everything that is wrong with it is said at once.
 
 import re
 import socket
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -113,14 +112,14 @@ def load(paths: Paths, host_name: str | None = None) -> Settings:
     """
     file = paths.settings_file
     try:
-        table = tomllib.loads(file.read_bytes().decode())
+        table = _table(file.read_bytes().decode())
     except FileNotFoundError:
         table = {}
     except OSError as error:
         raise SettingsError((f"{file} cannot be read: {error.strerror}.",)) from None
     except UnicodeDecodeError:
         raise SettingsError((f"{file} is not UTF-8 text; save it as UTF-8.",)) from None
-    except tomllib.TOMLDecodeError as error:
+    except _NotToml as error:
         raise SettingsError((f"{file} is not TOML: {error}.",)) from None
     default_station = (host_name or socket.gethostname()).split(".")[0].lower()
     problems: list[str] = []
@@ -145,6 +144,19 @@ def load(paths: Paths, host_name: str | None = None) -> Settings:
     if problems:
         raise SettingsError(tuple(problems))
     return Settings(**values)
+
+
+class _NotToml(Exception):
+    """tomllib's words on what is wrong."""
+
+
+def _table(text: str) -> dict[str, Any]:
+    import tomllib  # noqa: PLC0415  # most PCs need no settings, and then both halves do without a parser
+
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise _NotToml(error) from None
 
 
 _LABEL_RULE = "1 to 32 of a-z, 0-9 and inner hyphens"

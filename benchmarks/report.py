@@ -44,6 +44,14 @@ class Result:
         return self.ratio <= self.goal
 
 
+@dataclass(frozen=True)
+class Absent:
+    """A comparison that could not be made, and why: said instead of a figure."""
+
+    name: str
+    why: str
+
+
 def ratio_result(name: str, goal: float, ours: float, peer: float, unit: str = "ms") -> Result:
     """The result of two figures of the same unit."""
     return Result(name, goal, ours / peer, f"{ours:.4g} {unit} to {peer:.4g} {unit}")
@@ -78,29 +86,34 @@ def command(argv: Sequence[str], env: Mapping[str, str] | None = None) -> Callab
     return run
 
 
-def report(results: Sequence[Result]) -> int:
+def report(results: Sequence[Result | Absent]) -> int:
     """Prints the lines, keeps them in build/bench.json, and returns how many goals were missed."""
     width = max(len(result.name) for result in results)
     print(f"{'name':<{width}}  {'goal':>7}  {'ratio':>7}  result")
     for result in results:
-        verdict = "met" if result.met else "missed"
-        print(
-            f"{result.name:<{width}}  {result.goal:>7.4g}  {result.ratio:>7.4g}  {verdict}  ({result.detail})"
-        )
+        if isinstance(result, Absent):
+            print(f"{result.name:<{width}}  {'-':>7}  {'-':>7}  not measured  ({result.why})")
+            continue
+        figures = f"{result.goal:>7.4g}  {result.ratio:>7.4g}  {'met' if result.met else 'missed'}"
+        print(f"{result.name:<{width}}  {figures}  ({result.detail})", flush=True)
     _keep(results)
-    return sum(not result.met for result in results)
+    return sum(isinstance(result, Result) and not result.met for result in results)
 
 
-def _keep(results: Sequence[Result]) -> None:
+def _keep(results: Sequence[Result | Absent]) -> None:
     RESULTS.parent.mkdir(exist_ok=True)
     kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     for result in results:
-        kept[result.name] = {
-            "goal": result.goal,
-            "ratio": round(result.ratio, 4),
-            "met": result.met,
-            "detail": result.detail,
-        }
+        kept[result.name] = (
+            {"absent": result.why}
+            if isinstance(result, Absent)
+            else {
+                "goal": result.goal,
+                "ratio": round(result.ratio, 5),
+                "met": result.met,
+                "detail": result.detail,
+            }
+        )
     RESULTS.write_text(json.dumps(kept, indent=2, sort_keys=True) + "\n")
 
 

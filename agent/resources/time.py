@@ -5,8 +5,6 @@ was written is what the entry `loaded` says: it is dropped before the file
 changes and written after the restart, so a power cut in between is made good.
 """
 
-import hashlib
-
 from agent.core.changes import Action, Change, Effect, Forget, Owned, Plan, Reader, Remember, Run
 from agent.core.files import FilePlanner, FileWish, Found, observe_files
 from contract.desired import Resources
@@ -37,15 +35,14 @@ def plan(wanted: Resources, observed: Found, owned: Owned) -> Plan:
         )
     text = f"{_HEAD}[Time]\nNTP={' '.join(wanted.time.servers)}\n"
     wish = FileWish(path=FILE, content=text.encode())
-    digest = hashlib.sha256(wish.content).digest()
     written = planner.put(wish, Effect.NEUTRAL)
-    if planner.is_right(wish) and owned.get(_LOADED) == digest:
+    if planner.is_right(wish) and owned.get(_LOADED) == wish.content:
         return (*written, *planner.tidy((FILE,)))
     why = (
         "timesyncd has not read its servers since they changed" if planner.is_right(wish) else written[0].why
     )
     before = (forget, *(action for change in written for action in change.actions))
-    loaded = Remember(kind=NAME, key=_LOADED, value=digest)
+    loaded = Remember(kind=NAME, key=_LOADED, value=wish.content)
     return (_restart(why, before, loaded), *planner.tidy((FILE,)))
 
 

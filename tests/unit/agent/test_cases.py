@@ -1,6 +1,5 @@
 """Each resource kind's table of cases: wanted + what the PC has + what is remembered -> the plan."""
 
-import hashlib
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -83,7 +82,7 @@ def _given(kind: str, case: dict[str, Any]) -> tuple[Resources, FakeHost, dict[s
     }
     owned |= {key: text.encode() for key, text in remembered.get("other", {}).items()}
     for path in remembered.get("loaded", ()):
-        owned["loaded"] = hashlib.sha256(host.files[path].content).digest()
+        owned["loaded"] = host.files[path].content
     return wanted, host, {kind: owned}
 
 

@@ -1,0 +1,90 @@
+"""What a control group's processes cost: memory and CPU, read from outside the PC they run on.
+
+Two figures of memory. `pss` is what smaps_rollup says, in which a page that n
+processes map counts 1/n: on a machine with other PCs on the same Debian files
+it flatters. `distinct` counts every page that any of the group's processes
+maps once and in full, whoever else maps it: it is what the PSS would be if
+nothing else on the PC used Python, OpenSSL or libc. Goals are judged by it.
+"""
+
+from array import array
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.lab.rig import Machine
+from tests.lab.rig.cgroups import unified
+
+_PAGE = 4096
+_PRESENT = 1 << 63
+_FRAME = (1 << 55) - 1  # Documentation/admin-guide/mm/pagemap.rst
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes of a group's processes together."""
+
+    pss: int
+    distinct: int
+
+
+def slice_of(machine: Machine, *names: str) -> Path:
+    """The control group of a slice or unit of a PC, as the host sees it."""
+    return unified().joinpath(machine.site.group, machine.name, "payload", *names)
+
+
+def pids(group: Path) -> list[int]:
+    """Every process in the group and below, by the host's ids."""
+    found = [int(pid) for file in group.rglob("cgroup.procs") for pid in file.read_text().split()]
+    if not found:
+        raise RuntimeError(f"nothing runs in {group}")
+    return found
+
+
+def cpu_s(group: Path) -> float:
+    """CPU seconds that the group's processes have used since the group was made, ended ones too."""
+    for line in (group / "cpu.stat").read_text().splitlines():
+        name, value = line.split()
+        if name == "usage_usec":
+            return int(value) / 1e6
+    raise RuntimeError(f"{group} does not count CPU time")
+
+
+def memory(processes: list[int]) -> Memory:
+    """What these processes hold. A process must not end meanwhile."""
+    frames: set[int] = set()
+    for pid in processes:
+        frames |= _frames(pid)
+    return Memory(pss=sum(_pss(pid) for pid in processes), distinct=len(frames) * _PAGE)
+
+
+def voluntary_switches(pid: int) -> int:
+    """How often a process has gone to sleep and been woken, all threads."""
+    total = 0
+    for status in Path(f"/proc/{pid}/task").glob("*/status"):
+        for line in status.read_text().splitlines():
+            if line.startswith("voluntary_ctxt_switches:"):
+                total += int(line.split()[1])
+    return total
+
+
+def _pss(pid: int) -> int:
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) * 1024
+    raise RuntimeError(f"no Pss in smaps_rollup of {pid}")
+
+
+def _frames(pid: int) -> set[int]:
+    """The physical pages that a process maps."""
+    found: set[int] = set()
+    with Path(f"/proc/{pid}/pagemap").open("rb", buffering=0) as pagemap:
+        for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+            area, *_, name = (*line.split(maxsplit=5), "")[:7]
+            if name in ("[vsyscall]", "[vvar]", "[vdso]") or "[v" in line.split()[-1]:
+                continue  # the kernel's own pages
+            begin, end = (int(edge, 16) for edge in area.split("-"))
+            pagemap.seek(begin // _PAGE * 8)
+            entries = array("Q")
+            entries.frombytes(pagemap.read((end - begin) // _PAGE * 8))
+            found.update(entry & _FRAME for entry in entries if entry & _PRESENT)
+    return found
