@@ -77,7 +77,10 @@ def ten() -> list[m.StationStatus]:
 
 @dataclass
 class Reciting(Services):
-    """Use cases that answer what they were given; a Problem is raised, and every call is kept."""
+    """Use cases that answer what they were given, and keep every call.
+
+    A function is called for its answer, a Problem is raised.
+    """
 
     stations: list[m.StationStatus] = field(default_factory=ten)
     answers: dict[str, Any] = field(default_factory=dict)
@@ -86,6 +89,8 @@ class Reciting(Services):
     def _recite(self, kind: type[Answer], name: str, *arguments: Any) -> Answer:
         self.calls.append((name, *arguments))
         answer = self.answers.get(name)
+        if callable(answer):
+            answer = answer()
         if isinstance(answer, Exception):
             raise answer
         if not isinstance(answer, kind):

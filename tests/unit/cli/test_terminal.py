@@ -13,8 +13,11 @@ from typing import Any
 
 import pytest
 
+from controller import door_models as m
 from controller.cli.render import Cell, Column, Table, age, fit, plain
 from tests.unit.cli.lab import ARGV, Reciting, condition, environment, labctl, station
+from tests.unit.cli.test_commands import rolled
+from tests.unit.cli.test_door import OK, STATUS, answering
 from tools.picture import screen
 
 COMPLETE = 'source "$1"; COMP_WORDS=($2); COMP_CWORD=$3; _labctl_completion labctl; echo "${COMPREPLY[@]}"'
@@ -173,6 +176,27 @@ def test_watching_redraws_until_q(services: Reciting, door: Path) -> None:
     assert drawn.startswith("\x1b[?1049h"), "the alternate screen, so that the shell's stays as it was"
     assert "\x1b[?1049l" in drawn
     assert any("pc-10" in line for line in lines)
+
+
+def test_watching_goes_on_while_the_controller_is_away(tmp_path: Path) -> None:
+    line = STATUS.replace(b"[]", json.dumps([station(1).model_dump(mode="json")]).encode()) + b"\n"
+    with answering(
+        tmp_path, OK + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n" % (len(line), line)
+    ) as door:
+        drawn, lines = shown(door, "status", "--watch", keys=(b"went away", b"q"))
+    assert "\x1b[?1049l" in drawn
+    assert any(line.startswith("pc-01") for line in lines)
+
+
+def test_a_sign_of_life_while_the_pcs_are_waited_for(services: Reciting, door: Path) -> None:
+    def slowly() -> m.Rolled:
+        time.sleep(1.5)
+        return rolled(changed=["pc-01"], applied=["pc-01"])
+
+    services.answers["publish"] = slowly
+    drawn, lines = shown(door, "profile", "publish", "citizen")
+    assert "publishing citizen and waiting for the PCs 1 s" in drawn
+    assert lines[-1] == "Applied on 1 PC: pc-01"
 
 
 def test_watching_in_a_pipe_is_a_line_each(services: Reciting, door: Path) -> None:
