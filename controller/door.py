@@ -34,7 +34,9 @@ from controller.services import Caller, Services
 log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 1 << 20
-MAX_CONNECTIONS = 64
+MAX_CALLS = 48
+"""Callers that are answered at the same time; a publication waits in one of 40 threads."""
+MAX_CONNECTIONS = 256
 WATCH_EVERY_S = 5.0
 """A watcher gets a line at least so often, so that it can tell a quiet lab from a dead door."""
 
@@ -118,7 +120,7 @@ def make_app(services: Services, door: Door) -> FastAPI:
     _add_stations(app, services, operator, technician)
     _add_profiles(app, services, operator, technician)
     _add_lab(app, services, operator, technician)
-    app.add_middleware(BoundedBody)
+    app.add_middleware(Bounded)
     _describe(app)
     return app
 
@@ -167,28 +169,41 @@ def make_server(app: FastAPI, path: Path, opened: Callable[[], object]) -> uvico
     )
 
 
-class BoundedBody:
-    """Refuses a request whose body is longer than MAX_BODY_BYTES, before it is all here."""
+class Bounded:
+    """Refuses what would be too much: a body, before it is all here, and callers at the same time."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
+        self._calls = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        seen = 0
+        if self._calls >= MAX_CALLS:
+            busy = _answer(503, "The controller is answering too many at once.", "Try again in a moment.")
+            await busy(scope, receive, send)
+            return
+        self._calls += 1
+        try:
+            await self._app(scope, _bounded(receive), send)
+        finally:
+            self._calls -= 1
 
-        async def bounded() -> Message:
-            nonlocal seen
-            message = await receive()
-            seen += len(message.get("body", b""))
-            if seen > MAX_BODY_BYTES:
-                raise HTTPException(413, f"The request is longer than {MAX_BODY_BYTES} bytes.")
-            return message
 
-        await self._app(scope, bounded, send)
+def _bounded(receive: Receive) -> Receive:
+    seen = 0
+
+    async def bounded() -> Message:
+        nonlocal seen
+        message = await receive()
+        seen += len(message.get("body", b""))
+        if seen > MAX_BODY_BYTES:
+            raise HTTPException(413, f"The request is longer than {MAX_BODY_BYTES} bytes.")
+        return message
+
+    return bounded
 
 
 Guard = Callable[[Request], Caller]

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date
@@ -101,8 +102,9 @@ class Services:
     def discover(self, hosts: Sequence[str], timeout_s: float) -> m.Discovered:
         """Where agents are, by mDNS and among `hosts`."""
         places = [_address(host) for host in hosts]
-        for place in places:
-            self._p.discovery.add_host(place)
+        if places:
+            with ThreadPoolExecutor(min(len(places), 16)) as probes:
+                list(probes.map(self._p.discovery.add_host, places))
         hints = self._p.discovery.hints(timeout_s)
         known = {view.id: view for view in self._p.live.view()}
         several = {hint.id for hint in hints if sum(1 for one in hints if one.id == hint.id) > 1}
