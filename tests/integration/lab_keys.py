@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from spake2 import SPAKE2_A
 
 from contract.desired import DesiredState, Resources
@@ -33,7 +33,9 @@ class LabKeys:
         self.signing_key = ed25519.Ed25519PrivateKey.generate()
         self._ca_key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, lab)])
-        self._ca = self._certificate(self._ca_key.public_key(), x509.BasicConstraints(ca=True, path_length=0))
+        self._ca = self._certificate(
+            lab, self._ca_key.public_key(), x509.BasicConstraints(ca=True, path_length=0)
+        )
 
     @property
     def ca(self) -> bytes:
@@ -77,24 +79,29 @@ class LabKeys:
             )
         )
 
-    def issue(self, request: bytes, name: str) -> bytes:
-        """A certificate (DER) for the key of a signing request, under `name`."""
+    def issue(
+        self, request: bytes, name: str, purpose: x509.ObjectIdentifier = ExtendedKeyUsageOID.SERVER_AUTH
+    ) -> bytes:
+        """A certificate (DER) for the key of a signing request, under `name` and for `purpose`."""
         key = x509.load_der_x509_csr(request).public_key()
         assert isinstance(key, ec.EllipticCurvePublicKey)
-        names = x509.SubjectAlternativeName([x509.DNSName(name)])
-        return self._certificate(key, names).public_bytes(serialization.Encoding.DER)
+        extensions = (x509.SubjectAlternativeName([x509.DNSName(name)]), x509.ExtendedKeyUsage([purpose]))
+        return self._certificate(name[:60], key, *extensions).public_bytes(serialization.Encoding.DER)
 
-    def _certificate(self, key: ec.EllipticCurvePublicKey, extension: x509.ExtensionType) -> x509.Certificate:
+    def _certificate(
+        self, subject: str, key: ec.EllipticCurvePublicKey, *extensions: x509.ExtensionType
+    ) -> x509.Certificate:
         builder = (
             x509.CertificateBuilder()
-            .subject_name(self._name)
+            .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)]))
             .issuer_name(self._name)
             .public_key(key)
             .serial_number(x509.random_serial_number())
             .not_valid_before(EPOCH)
             .not_valid_after(datetime.now(UTC) + timedelta(days=30))
-            .add_extension(extension, critical=True)
         )
+        for extension in extensions:
+            builder = builder.add_extension(extension, critical=True)
         return builder.sign(self._ca_key, hashes.SHA256())
 
 
