@@ -202,12 +202,11 @@ class AgentClient:
         self._closed = False
         self._reaper = reaper
         self._line = _Line()
-        self._session = requests.Session()
-        self._session.trust_env = False  # no proxy, no netrc stands between a lab's server and its PCs
-        self._session.headers.clear()
-        self._session.headers.update({"Content-Type": "application/json"})
         self._url = f"{'https' if peer else 'http'}://{address}"
-        self._session.mount(f"{self._url}/", _PinnedAdapter(_pool(address, self._line, peer)))
+        # No Session: no proxy, netrc, cookie or redirect stands between a lab's server and its PCs,
+        # and a round costs a third less.
+        self._adapter = _PinnedAdapter(_pool(address, self._line, peer))
+        self._request = requests.Request("POST", self._url, {"Content-Type": "application/json"}).prepare()
 
     def __enter__(self) -> Self:
         return self
@@ -221,7 +220,7 @@ class AgentClient:
         """End what is under way, from any thread, and do nothing more."""
         self._closed = True
         self._line.cut()
-        self._session.close()
+        self._adapter.close()
 
     def cut(self) -> None:
         """End what is under way, from another thread: it fails as "away", or is tried anew."""
@@ -268,13 +267,11 @@ class AgentClient:
         return _read(status, body, kind)
 
     def _round(self, path: str, body: bytes, answer_s: float) -> tuple[int, bytes]:
-        response = self._session.post(
-            self._url + path,
-            data=body,
-            timeout=(CONNECT_S, answer_s),
-            stream=True,
-            allow_redirects=False,
-        )
+        request = self._request.copy()
+        request.url = self._url + path
+        request.body = body
+        request.headers["Content-Length"] = str(len(body))
+        response = self._adapter.send(request, stream=True, timeout=(CONNECT_S, answer_s))
         with response:
             # Undecoded: nobody asked for compression, and a small answer must not become a large one.
             data = response.raw.read(MAX_MESSAGE_BYTES + 1, decode_content=False)

@@ -9,8 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from controller.store.database import Database, open_database
+
+settings.register_profile("patient", deadline=None)  # a busy machine is no wrong answer
+settings.load_profile("patient")
 
 NO_POSTGRESQL = "PostgreSQL IS NOT TESTED HERE. To test the store on both: apt install postgresql"
 
@@ -47,8 +51,8 @@ def _serving(programs: Path, place: Path) -> Iterator[str]:
         subprocess.run(argv, check=True, stdout=subprocess.DEVNULL, cwd=place)
 
     run("initdb", "-A", "trust", "-U", "lab", "-E", "UTF8", "--no-sync")
-    settings = f"-c listen_addresses= -c unix_socket_directories={place} -c fsync=off"
-    run("pg_ctl", "-l", str(log), "-o", settings, "-w", "start")
+    serving = f"-c listen_addresses= -c unix_socket_directories={place} -c fsync=off"
+    run("pg_ctl", "-l", str(log), "-o", serving, "-w", "start")
     try:
         yield f"postgresql+psycopg://lab@/postgres?host={place}"
     finally:

@@ -73,8 +73,8 @@ def test_a_healthy_station_never_flaps_at_any_period_of_reports(period: float) -
 @given(st.floats(0.5, 600))
 def test_a_link_that_comes_and_goes_at_any_period_soon_shows_one_thing(period: float) -> None:
     """Answers once a period: after the free returns there are only the few that hours of waiting earn."""
-    hours = 4 * 3600.0
-    display = shown((n * period for n in range(int(hours / period))), until=hours, step=1.0)
+    hours = 2 * 3600.0
+    display = shown((n * period for n in range(int(hours / period))), until=hours, step=2.0)
     per_return = 3  # online, stale, offline: each return may be followed by two steps down
     assert changes(display) <= per_return * (FREE_RETURNS + 1)
 
