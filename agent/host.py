@@ -4,6 +4,7 @@ With a prefix the same files are kept below it, kernel parameters are files
 there, and no program is run: there is no PC under a prefix that could obey.
 """
 
+import contextlib
 import errno
 import os
 import stat
@@ -169,7 +170,9 @@ class Host:
 
     def _write(self, action: WriteFile) -> None:
         staging = self._at(STAGING)
-        staging.mkdir(0o700, parents=True, exist_ok=True)
+        staging.parent.parent.mkdir(parents=True, exist_ok=True)
+        _make_directory(staging.parent, 0o755)  # the front reads its settings there
+        _make_directory(staging, 0o700)
         target = self._at(action.path)
         fresh = staging / action.path.strip("/").replace("/", "-")
         try:
@@ -184,6 +187,8 @@ class Host:
             beside.replace(target)
             fresh.unlink(missing_ok=True)
         _sync_directory(target.parent)
+        with contextlib.suppress(OSError):  # what a power cut left in it stays until it is written again
+            staging.rmdir()
 
     def _remove_directory(self, path: Path) -> None:
         try:

@@ -18,3 +18,5 @@ def test_what_is_made_for_others_can_be_read_by_them_whatever_the_services_umask
         os.umask(before)
     assert (tmp_path / "policies").stat().st_mode & 0o777 == 0o755
     assert (tmp_path / "policies/a.json").stat().st_mode & 0o777 == 0o644
+    assert (tmp_path / "etc/lab-agent").stat().st_mode & 0o777 == 0o755
+    assert list((tmp_path / "etc/lab-agent").iterdir()) == [], "nothing of the writing is left"
