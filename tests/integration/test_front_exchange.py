@@ -1,5 +1,7 @@
 """The exchange through the real front: what is carried, what is held, and what lets go."""
 
+import json
+import socket
 import ssl
 import threading
 from collections.abc import Iterator
@@ -7,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from agent.core.messages import (
     BeginPairing,
@@ -325,6 +329,58 @@ def test_what_the_enforcer_offers_arrives_unchanged(unpaired: Lab) -> None:
     start = PairStart(CONTRACT, b"hello", "riva", b"ca", bytes(32))
     _, body = unpaired.front.post(PAIR_START_PATH, encode(start))
     assert decode(PairOffer, encode(body)) == PairOffer("try", b"message", STATION, b"request", bytes(32))
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
+    max_leaves=12,
+)
+good = {"contract": 1, "at": "2026-03-01T09:00:00Z"}
+names = [
+    "contract",
+    "at",
+    "hold_s",
+    "seen",
+    "desired",
+    "commands",
+    "ack_through",
+    "revocations",
+    "certificate",
+]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(fields=st.dictionaries(st.sampled_from(names), json_values, max_size=4))
+def test_any_ask_is_answered_or_a_fault_of_one_sentence(lab: Lab, fields: dict[str, object]) -> None:
+    """Even from the one peer that is let in; and the connection and the front go on."""
+    controller = lab.connect()
+    controller.connection.request("POST", EXCHANGE_PATH, json.dumps(good | fields | {"hold_s": 0}).encode())
+    status, body = read(controller.connection)
+    assert status == 200 or (status == 400 and body["error"].endswith("."))
+    assert controller.ask().station == STATION
+    controller.close()
+    assert "Traceback" not in lab.front.log()
+
+
+def test_systemd_hears_that_it_is_ready_and_goes_on(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(20)
+        lab = Lab(tmp_path)
+        try:
+            lab.front.start(NOTIFY_SOCKET=str(tmp_path / "notify"), WATCHDOG_USEC="300000")
+            assert systemd.recv(100) == b"READY=1"
+            assert systemd.recv(100) == b"WATCHDOG=1"
+            lab.enforcer.stop()
+            assert systemd.recv(100) == b"WATCHDOG=1"
+            assert lab.front.stop() == 0
+            heard = [systemd.recv(100)]
+            while heard[-1] != b"STOPPING=1":
+                heard.append(systemd.recv(100))
+        finally:
+            lab.front.kill()
+            lab.enforcer.stop()
 
 
 def test_sigterm_is_a_clean_end(lab: Lab) -> None:
