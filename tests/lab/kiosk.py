@@ -10,14 +10,21 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from subprocess import DEVNULL
 
 from tests.lab.rig import Machine
 from tests.lab.rig.host import wait_until
 
 DISPLAY = ":7"
 SIZE = (1280, 800)
+ADDRESS_BAR = (700, 99)
+"""Of Chromium's maximised window under the session bar's strip of 36 pixels."""
 RC = "/etc/lab-agent/openbox/rc.xml"
-FLAGS = ("--no-first-run", "--password-store=basic", "--disable-breakpad", "--hide-crash-restore-bubble")
+PROFILE = "/home/kiosk/profile"
+FLAGS = (
+    *("--no-first-run", "--password-store=basic", "--disable-breakpad", "--hide-crash-restore-bubble"),
+    f"--user-data-dir={PROFILE}",  # with the default one Chromium refuses the debugging port by itself
+)
 _PIXEL = """
 import sys, gi
 gi.require_version("Gdk", "3.0")
@@ -48,8 +55,9 @@ class Kiosk:
         self.run("xdotool", "mousemove", str(x), str(y), "click", str(button))
 
     def go(self, url: str) -> None:
-        """Type an address into the address bar."""
-        self.key("ctrl+l")
+        """Type an address into the address bar, found by mouse: the lab's window manager swallows Ctrl+L."""
+        self.click(*ADDRESS_BAR)
+        self.key("ctrl+a")
         self.run("xdotool", "type", "--delay", "5", url)
         self.key("Return")
 
@@ -91,7 +99,9 @@ def kiosk(machine: Machine, url: str, *, rc: str | None = RC, flags: Sequence[st
     with ExitStack() as stack:
 
         def start(*argv: str) -> None:
-            stack.enter_context(machine.popen(argv, user="kiosk", env=seat._env, stdout=None, stderr=None))
+            stack.enter_context(
+                machine.popen(argv, user="kiosk", env=seat._env, stdout=DEVNULL, stderr=DEVNULL)
+            )
 
         stack.callback(_sweep, machine)
         start("Xvfb", DISPLAY, "-screen", "0", f"{SIZE[0]}x{SIZE[1]}x24", "-nolisten", "tcp")
@@ -112,4 +122,5 @@ def _chromium(seat: Kiosk) -> list[str]:
 
 def _sweep(machine: Machine) -> None:
     machine.run(["pkill", "-KILL", "-u", "kiosk"], check=False)
-    machine.run(["find", "/home/kiosk", "-mindepth", "1", "-name", ".*", "-delete"], check=False)
+    left = [PROFILE, *(f"/home/kiosk/{name}" for name in (".cache", ".config", ".local", ".pki"))]
+    machine.run(["rm", "-rf", *left, f"/tmp/.X11-unix/X{DISPLAY[1:]}", f"/tmp/.X{DISPLAY[1:]}-lock"])
