@@ -10,11 +10,9 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
-from http.client import HTTPException, IncompleteRead, RemoteDisconnected
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -23,9 +21,11 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from contract import wire
 from contract.exchange import EXCHANGE_PATH, Answer, Ask, Fault
-from contract.identity import DEFAULT_PORT, station_name
+from contract.identity import station_name
 from contract.pairing import PAIR_FINISH_PATH, PAIR_START_PATH, PairDone, PairFinish, PairOffer, PairStart
 from contract.wire import MAX_MESSAGE_BYTES, ContractError
+from controller.failures import Address, Failure, clip, failure_of
+from controller.words import _
 
 CONNECT_S = 3.0
 ANSWER_S = 6.0
@@ -33,36 +33,7 @@ ANSWER_S = 6.0
 PAIRING_S = 20.0
 """SPAKE2 in pure Python and a new key on an old PC take seconds."""
 
-FailureKind = Literal["away", "untrusted", "refused", "garbage"]
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Why there is no answer, in a sentence.
-
-    "away": nobody answers there. "untrusted": somebody does who cannot prove to
-    be the station. "refused": the station said no (`status`, its own words).
-    "garbage": what came is not of the contract.
-    """
-
-    kind: FailureKind
-    message: str
-    status: int = 0
-    closed: bool = False
-    """"away": it was there and closed the connection."""
-
-
-@dataclass(frozen=True)
-class Address:
-    """Where an agent listens."""
-
-    host: str
-    port: int = DEFAULT_PORT
-
-    def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}"
 
 
 @dataclass(frozen=True)
@@ -72,21 +43,6 @@ class Peer:
     lab: str
     station: str
     tls: ssl.SSLContext
-
-
-def parse_address(text: str) -> Address | None:
-    """`host`, `host:port`, `[v6]:port` or a bare IPv6 address; None where it is none of them."""
-    host, port = text, str(DEFAULT_PORT)
-    if text.startswith("["):
-        host, bracket, rest = text[1:].partition("]")
-        if not bracket or (rest and not rest.startswith(":")):
-            return None
-        port = rest[1:] or port
-    elif text.count(":") == 1:
-        host, _, port = text.partition(":")
-    if not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
-        return None
-    return Address(host, int(port))
 
 
 class Reaper:
@@ -250,21 +206,25 @@ class AgentClient:
     def _post(self, path: str, message: Any, kind: type[T], answer_s: float) -> T | Failure:
         self._line.start()
         if self._closed:
-            return Failure("away", f"{self.address} is not asked any more.")
+            return Failure("away", _("{address} is not asked any more.").format(address=self.address))
         self._reaper.arm(self._line, CONNECT_S + answer_s)
         try:
             status, body = self._round(path, wire.encode(message), answer_s)
         except (requests.RequestException, OSError, ValueError) as error:
             failure = failure_of(error, self.address)
-            return failure if not self._line.is_cut else Failure("away", f"{self.address} took too long.")
+            return self._too_slow() if self._line.is_cut else failure
         finally:
             self._reaper.disarm(self._line)
         if self._line.is_cut:  # what was read until then may look like an answer
-            return Failure("away", f"{self.address} took too long.")
+            return self._too_slow()
         if len(body) > MAX_MESSAGE_BYTES:
             self._line.cut()
-            return Failure("garbage", f"It answered with more than {MAX_MESSAGE_BYTES} bytes.")
+            text = _("It answered with more than {limit} bytes.")
+            return Failure("garbage", text.format(limit=MAX_MESSAGE_BYTES))
         return _read(status, body, kind)
+
+    def _too_slow(self) -> Failure:
+        return Failure("away", _("{address} took too long.").format(address=self.address))
 
     def _round(self, path: str, body: bytes, answer_s: float) -> tuple[int, bytes]:
         request = self._request.copy()
@@ -312,81 +272,10 @@ def _read(status: int, body: bytes, kind: type[T]) -> T | Failure:
         try:
             return wire.decode(kind, body)
         except ContractError as error:
-            return Failure("garbage", f"Its answer is not of the contract: {_clip(str(error))}.")
+            text = _("Its answer is not of the contract: {reason}.")
+            return Failure("garbage", text.format(reason=clip(str(error))))
     try:
-        said = _clip(wire.decode(Fault, body).error)
+        said = clip(wire.decode(Fault, body).error)
     except ContractError:
-        said = f"HTTP status {status}"
+        said = _("HTTP status {status}").format(status=status)
     return Failure("refused", said, status)
-
-
-_VERIFICATION: tuple[tuple[str, str], ...] = (
-    ("hostname mismatch", "has the certificate of another PC"),
-    ("certificate revoked", "has a certificate that was revoked"),
-    ("certificate has expired", "has a certificate that has expired"),
-    ("unsuitable certificate purpose", "has a certificate that is not a station's"),
-    ("unsupported certificate purpose", "has a certificate that is not a station's"),
-    ("self-signed certificate", "has a certificate it made itself"),
-    ("unable to get local issuer", "has a certificate of another lab"),
-    ("certificate signature failure", "has a certificate of another lab"),
-    ("unable to get certificate crl", "has a certificate of another lab"),
-)
-"""OpenSSL's verification errors (X509_verify_cert_error_string), and what they mean here."""
-
-_ALERTS: tuple[tuple[str, str], ...] = (
-    ("WRONG_VERSION_NUMBER", "does not speak TLS: it may be waiting to be paired, or be something else"),
-    ("HTTP_REQUEST", "does not speak TLS: it may be waiting to be paired, or be something else"),
-    ("PROTOCOL_VERSION", "speaks an old TLS only"),
-    ("UNKNOWN_CA", "belongs to another lab: it refuses this lab's certificate"),
-    ("CERTIFICATE_REVOKED", "says that the server's certificate was revoked"),
-    ("CERTIFICATE_EXPIRED", "says that the server's certificate has expired; look at the clocks of both"),
-    ("CERTIFICATE", "refuses the server's certificate"),
-)
-"""OpenSSL's reasons (SSL_R_...) for a handshake that failed otherwise."""
-
-
-def failure_of(error: Exception, address: Address) -> Failure:
-    """What an error of requests, or of a socket, means for the technician."""
-    chain = tuple(_chain(error))
-    for one in chain:
-        if isinstance(one, ssl.SSLError) and not isinstance(one, ssl.SSLEOFError | ssl.SSLZeroReturnError):
-            return Failure("untrusted", f"What answers at {address} {_untrusted(one)}.")
-    if any(isinstance(one, TimeoutError | requests.Timeout) for one in chain):
-        return Failure("away", f"No answer from {address}.")
-    if any(isinstance(one, socket.gaierror) for one in chain):
-        return Failure("away", f'The name "{address.host}" is not known on this network.')
-    for one in chain:
-        if isinstance(one, ConnectionRefusedError):
-            return Failure("away", f"Nothing listens at {address}.")
-        if isinstance(one, OSError) and one.errno and not isinstance(one, ConnectionError | ssl.SSLError):
-            return Failure("away", f"{address} cannot be reached: {(one.strerror or str(one)).lower()}.")
-        if isinstance(one, HTTPException) and not isinstance(one, RemoteDisconnected | IncompleteRead):
-            return Failure("garbage", f"What answers at {address} does not speak HTTP.")
-    return Failure("away", f"{address} closed the connection.", closed=True)
-
-
-def _untrusted(error: ssl.SSLError) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        text = error.verify_message.lower()
-        return next((means for part, means in _VERIFICATION if part in text), f"fails the check: {text}")
-    reason = error.reason or "no reason given"
-    return next((means for part, means in _ALERTS if part in reason), f"broke off the handshake ({reason})")
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """An error and all that it was made of: urllib3 and requests keep causes in args as well."""
-    todo: list[object] = [error]
-    seen: set[int] = set()
-    while todo:
-        one = todo.pop(0)
-        if not isinstance(one, BaseException) or id(one) in seen:
-            continue
-        seen.add(id(one))
-        yield one
-        todo += [one.__cause__, one.__context__, getattr(one, "reason", None), *one.args]
-
-
-def _clip(text: str) -> str:
-    """At most a line of a peer's words, printable."""
-    clean = "".join(c if c.isprintable() else " " for c in text[:300]).strip()
-    return clean.rstrip(".")

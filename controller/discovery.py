@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from zeroconf import IPVersion, ServiceBrowser, ServiceInfo, ServiceStateChange, Zeroconf
 
 from contract.identity import DEFAULT_PORT, SERVICE_TYPE, is_label
-from controller.agent_client import Address
 from controller.clock import Clock
+from controller.failures import Address
 
 log = logging.getLogger(__name__)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from controller import door_models as m
 from controller.books import Books
+from controller.core.assignment import conflicts
 from controller.discovery import Discovery
 from controller.live import Live
 from controller.settings import Settings
@@ -120,6 +121,19 @@ class Doctor:
             if noted
             else _("Nothing stands between."),
             _("See all: labctl status"),
+        )
+        with self._books.database.read() as tx:
+            groups, assignments = self._books.store.groups(tx), self._books.store.assignments(tx)
+        torn = [view.id for view in self._live.view() if conflicts(view.id, groups, assignments)]
+        yield _check(
+            "groups' profiles",
+            not torn,
+            _("{names} are in groups with different profiles; the first group by name counts.").format(
+                names=", ".join(torn)
+            )
+            if torn
+            else _("No PC is in groups with different profiles."),
+            _("Give such a PC its own: labctl profile assign PROFILE pc:ID"),
         )
         errors = self._findings()
         yield _check(

@@ -18,9 +18,10 @@ from contract.exchange import Command, CommandResult
 from contract.identity import station_name
 from contract.pairing import PairFinish, PairOffer, PairStart, confirmation
 from contract.wire import CONTRACT
-from controller.agent_client import Address, AgentClient, Failure, Reaper
+from controller.agent_client import AgentClient, Reaper
 from controller.books import Books
 from controller.discovery import Discovery
+from controller.failures import Address, Failure
 from controller.pki import Leaf
 from controller.problems import Problem
 from controller.store.database import Tx

@@ -9,11 +9,11 @@ from contract import wire
 from contract.exchange import Answer, Signed
 from contract.identity import station_name
 from contract.wire import ContractError
-from controller.agent_client import Address
 from controller.books import Books
 from controller.core.asking import Outgoing
 from controller.discovery import Discovery
 from controller.enrolment import CRL
+from controller.failures import Address
 from controller.live import Live
 from controller.pki import LEAF_LIFE
 from controller.publishing import Outcome, Publishing

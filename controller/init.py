@@ -11,8 +11,16 @@ from pathlib import Path
 from controller.files import write_file
 from controller.paths import Paths
 from controller.pki import PkiError, make_lab_keys
-from controller.settings import Settings, SettingsError, load_settings, parse_settings, render_settings
+from controller.settings import (
+    Language,
+    Settings,
+    SettingsError,
+    load_settings,
+    parse_settings,
+    render_settings,
+)
 from controller.store.database import StoreError, open_database
+from controller.words import _
 
 SERVICE_USER = "lab-controller"
 FOLDERS = ("profiles", "services", "layers")
@@ -47,7 +55,8 @@ def init_lab(paths: Paths, lab: str, name: str, comune: str, now: datetime) -> M
         if paths.root == Path("/") and os.geteuid() == 0:
             _hand_over(data)
     except PermissionError as error:
-        raise InitError(f"{error.filename} may not be written; try: sudo labctl init") from None
+        text = _("{file} may not be written; try: sudo labctl init")
+        raise InitError(text.format(file=error.filename)) from None
     except (SettingsError, PkiError, StoreError) as error:
         raise InitError(str(error)) from None
     except OSError as error:
@@ -67,17 +76,23 @@ def _settings(paths: Paths, lab: str, name: str, comune: str, made: list[Path]) 
     if paths.settings.exists():
         settings = load_settings(paths.settings)
         if lab and lab != settings.lab.id:
-            raise InitError(
-                f"{paths.settings} is of the lab {settings.lab.id} already. "
-                f"A lab keeps its id for good: its certificates carry it."
-            )
+            text = _("{file} is of the lab {id} already. A lab keeps its id for good: certificates carry it.")
+            raise InitError(text.format(file=paths.settings, id=settings.lab.id))
         return settings
-    text = render_settings(lab, name or lab, comune, "/var/lib/lab-controller")
+    text = render_settings(lab, name or lab, comune, "/var/lib/lab-controller", language=_language())
     settings = parse_settings(text, str(paths.settings))  # before anything is written
     paths.settings.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     write_file(paths.settings, text.encode(), 0o644)
     made.append(paths.settings)
     return settings
+
+
+def _language() -> Language:
+    """The language of whoever makes the lab, as the environment says (LANGUAGE before LC_ALL before LANG)."""
+    said = next(
+        filter(None, (os.environ.get(name) for name in ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG"))), ""
+    )
+    return "it" if said.startswith("it") else "en"
 
 
 def _folders(paths: Paths, data: Path, settings: Settings, made: list[Path]) -> None:

@@ -16,9 +16,10 @@ from typing import Any, Protocol
 
 from contract.exchange import Answer, Ask, CommandResult, Signed
 from contract.wire import CONTRACT
-from controller.agent_client import Address, AgentClient, Failure, Peer, Reaper
+from controller.agent_client import AgentClient, Peer, Reaper
 from controller.clock import Clock
 from controller.core.asking import MAX_JUMP, Heard, Outgoing, after, has_news, is_ahead, listen, tell
+from controller.failures import Address, Failure
 from controller.live import Live
 from controller.words import _
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from contract.exchange import Answer
-from controller.agent_client import Address
 from controller.clock import Clock
 from controller.core.fleet import Hearing, Presence, Timings, heard, presence, remembered, unsteady
+from controller.failures import Address
 from controller.words import _
 
 

@@ -5,6 +5,7 @@ import asyncio
 import fcntl
 import gettext
 import logging
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -31,6 +32,7 @@ from controller.services import Parts, Services
 from controller.settings import Settings, SettingsError, load_settings
 from controller.store.database import StoreError, open_database
 from controller.store.repositories import LabStore
+from controller.words import _
 
 log = logging.getLogger("lab-controller")
 
@@ -124,7 +126,8 @@ def alone(data: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise StartError(f"another lab-controller runs with {data}; stop it first") from None
+            text = _("another lab-controller runs with {folder}; stop it first")
+            raise StartError(text.format(folder=data)) from None
         yield
 
 
@@ -148,6 +151,7 @@ def main(argv: list[str] | None = None) -> int:
     _speak(verbose=arguments.verbose)
     try:
         settings = load_settings(paths.settings)
+        os.environ["LANGUAGE"] = settings.lab.language  # what gettext looks at first
         data = paths.below(settings.data.directory)
         with alone(data):
             _run(build(settings, paths, Clock()))

@@ -22,6 +22,7 @@ from contract.exchange import Signed
 from contract.identity import controller_name, station_name
 from controller.files import write_file
 from controller.store.repositories import Issued
+from controller.words import _
 
 CA_YEARS = 30
 LEAF_LIFE = timedelta(days=365)
@@ -67,7 +68,8 @@ def make_lab_keys(directory: Path, lab: str, now: datetime) -> list[str]:
     key_there, ca_there = (directory / _CA_KEY).exists(), (directory / _CA).exists()
     if key_there != ca_there:
         missing = directory / (_CA_KEY if ca_there else _CA)
-        raise PkiError(f"{missing} is missing while its other half is there; restore it from the backup")
+        text = _("{file} is missing while its other half is there; restore it from the backup")
+        raise PkiError(text.format(file=missing))
     if not ca_there:
         key = ec.generate_private_key(ec.SECP256R1())
         write_file(directory / _CA_KEY, _key_pem(key), 0o600)
@@ -108,13 +110,14 @@ class Pki:
             self._ca = x509.load_pem_x509_certificate((directory / _CA).read_bytes())
             self._signing_key = _load_signing_key(directory / _SIGNING_KEY)
         except FileNotFoundError as error:
-            raise PkiError(f"{error.filename} is missing. Make the lab first: labctl init") from None
+            text = _("{file} is missing. Make the lab first: labctl init")
+            raise PkiError(text.format(file=error.filename)) from None
         except (OSError, ValueError, UnsupportedAlgorithm) as error:
-            raise PkiError(f"the keys in {directory} cannot be read: {error}") from None
+            text = _("the keys in {folder} cannot be read: {reason}")
+            raise PkiError(text.format(folder=directory, reason=error)) from None
         if self._ca.public_key() != self._ca_key.public_key():
-            raise PkiError(
-                f"{_CA} and {_CA_KEY} in {directory} do not belong together; restore both from the backup"
-            )
+            text = _("{one} and {other} in {folder} do not belong together; restore both from the backup")
+            raise PkiError(text.format(one=_CA, other=_CA_KEY, folder=directory))
         self.ca_der = self._ca.public_bytes(serialization.Encoding.DER)
         self.signing_public_key = self._signing_key.public_key().public_bytes_raw()
 
@@ -224,16 +227,17 @@ class Pki:
 
 def _requested_key(request: bytes) -> ec.EllipticCurvePublicKey | str:
     if len(request) > MAX_REQUEST_BYTES:
-        return f"its signing request has {len(request)} bytes; the limit is {MAX_REQUEST_BYTES}"
+        text = _("its signing request has {count} bytes; the limit is {limit}")
+        return text.format(count=len(request), limit=MAX_REQUEST_BYTES)
     try:
         parsed = x509.load_der_x509_csr(request)
         key = parsed.public_key()
         valid = parsed.is_signature_valid
     except (ValueError, UnsupportedAlgorithm, InvalidSignature):
-        return "its signing request cannot be read"
+        return _("its signing request cannot be read")
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
-        return "its signing request is not for a P-256 key"
-    return key if valid else "its signing request is not signed by its own key"
+        return _("its signing request is not for a P-256 key")
+    return key if valid else _("its signing request is not signed by its own key")
 
 
 def _usage(*, signs_certificates: bool) -> x509.KeyUsage:

@@ -81,7 +81,7 @@ class Publishing:
         """Profile, revision and where each setting of a station came from, by what is published."""
         with self._books.database.read() as tx:
             given = self._assigned(tx).get(station)
-            row = self._books.store.desired(tx).get(station)
+            row = self._books.store.told(tx).get(station)
             publication = self._books.store.current_publications(tx).get(given.profile) if given else None
             if given is None or publication is None or row is None:
                 raise Problem(
@@ -146,6 +146,8 @@ class Publishing:
         """Publish the sources of an earlier publication again, as a new one."""
         with self._one, self._books.database.write() as tx:
             history = self._books.store.publications(tx, profile)
+            if not history:
+                known_profile(self.library(), profile)
             chosen = _chosen(history, profile, to)
             number = self._books.store.raise_counter(tx, REVISION)
             new = Publication(
@@ -215,7 +217,7 @@ class Publishing:
 
         `number` is the cause's own, if it drew one from the counter.
         """
-        desired, publications = self._books.store.desired(tx), self._books.store.current_publications(tx)
+        told, publications = self._books.store.told(tx), self._books.store.current_publications(tx)
         due: list[tuple[str, Resolved, Publication, str]] = []
         unchanged = []
         for station, given in self._assigned(tx).items():
@@ -224,7 +226,7 @@ class Publishing:
                 continue
             resolved = self._resolve(self._library_of(tx, publication), given, station)
             content = _content(resolved, self._time_servers)[0]
-            row = desired.get(station)
+            row = told.get(station)
             jump = row is not None and (above or {}).get(station, 0) > row.revision
             if row is None or row.content != content or jump:
                 due.append((station, resolved, publication, content))

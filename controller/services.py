@@ -10,11 +10,11 @@ from datetime import date
 from contract.exchange import Command, CommandResult
 from contract.identity import station_name
 from controller import door_models as m
-from controller.agent_client import Address, Failure, parse_address
 from controller.books import Books
 from controller.discovery import Discovery
 from controller.doctor import Doctor
 from controller.enrolment import Enrolment
+from controller.failures import Address, Failure, parse_address
 from controller.federation import plan_update, write_bundle
 from controller.household import Household
 from controller.live import Live
@@ -65,10 +65,10 @@ class Services:
         """Every station now."""
         with self._p.books.database.read() as tx:
             revision = self._p.books.store.counter(tx, REVISION)
-            desired = self._p.books.store.desired(tx)
+            told = self._p.books.store.told(tx)
         stations = []
         for view in self._p.live.view():
-            row = desired.get(view.id)
+            row = told.get(view.id)
             stations.append(show_status(view, row.profile if row else "", row.revision if row else 0))
         lab = self._p.settings.lab
         return m.Status(

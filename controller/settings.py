@@ -5,13 +5,14 @@ import tomllib
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from contract.desired import HostName
 from contract.identity import is_label
 from controller.core.fleet import Timings
+from controller.words import _
 
 
 class SettingsError(Exception):
@@ -20,13 +21,14 @@ class SettingsError(Exception):
 
 def _lab_id(text: str) -> str:
     if not is_label(text):
-        raise ValueError("write 1 to 32 of a-z, 0-9 and inner hyphens, for example fontana")
+        raise ValueError(_("write 1 to 32 of a-z, 0-9 and inner hyphens, for example fontana"))
     return text
 
 
 def _host(text: str) -> str:
     if not re.fullmatch(_HOST_PATTERN, text):
-        raise ValueError(f'"{text}" is no host name or address; write for example "ntp.example.org"')
+        sentence = _('"{text}" is no host name or address; write for example "ntp.example.org"')
+        raise ValueError(sentence.format(text=text))
     return text
 
 
@@ -34,12 +36,16 @@ def _address(text: str) -> str:
     try:
         ip_address(text)
     except ValueError:
-        raise ValueError(f'"{text}" is no address; write for example "192.168.10.1"') from None
+        sentence = _('"{text}" is no address; write for example "192.168.10.1"')
+        raise ValueError(sentence.format(text=text)) from None
     return text
 
 
 _HOST_PATTERN = next(meta.pattern for meta in get_args(HostName)[1:] if meta.pattern)
 _Group = Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")]
+
+
+Language = Literal["it", "en"]
 
 
 class _Table(BaseModel):
@@ -52,6 +58,7 @@ class LabTable(_Table):
     id: Annotated[str, AfterValidator(_lab_id)]
     name: Annotated[str, StringConstraints(min_length=1, max_length=100)]
     comune: Annotated[str, StringConstraints(max_length=100)] = ""
+    language: Language = "it"
 
 
 class DataTable(_Table):
@@ -114,6 +121,8 @@ id = {id}
 # What people read.
 name = {name}
 comune = {comune}
+# The language in which the server speaks of PCs: it or en.
+language = {language}
 
 [data]
 # Keys, certificates and the SQLite database. Back it up: labctl backup.
@@ -173,9 +182,11 @@ def load_settings(path: Path) -> Settings:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise SettingsError(f"There is no {path}. Make the lab first: labctl init") from None
+        sentence = _("There is no {file}. Make the lab first: labctl init")
+        raise SettingsError(sentence.format(file=path)) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path} cannot be read: {error}") from None
+        sentence = _("{file} cannot be read: {reason}.")
+        raise SettingsError(sentence.format(file=path, reason=error)) from None
     return parse_settings(text, str(path))
 
 
@@ -184,7 +195,7 @@ def parse_settings(text: str, name: str) -> Settings:
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"{name} is not TOML: {error}") from None
+        raise SettingsError(_("{file} is not TOML: {reason}").format(file=name, reason=error)) from None
     try:
         return Settings.model_validate(_tuples(table))
     except ValidationError as error:
@@ -206,19 +217,27 @@ def _sentence(name: str, place: _Place, error: dict[str, Any]) -> str:
     where = f"{name}:{line}" if line else name
     match error["type"]:
         case "missing":
-            what = "is missing; write it as in the example that labctl init makes"
+            what = _("is missing; write it as in the example that labctl init makes")
         case "extra_forbidden":
-            what = "is not a setting; remove the line, or look for a misspelling"
+            what = _("is not a setting; remove the line, or look for a misspelling")
         case "value_error":
             what = str(error["msg"]).removeprefix("Value error, ")
         case _:
-            what = f"{error['msg'][:1].lower()}{error['msg'][1:]}; it is {error['input']!r}"
+            reason = f"{error['msg'][:1].lower()}{error['msg'][1:]}"
+            what = _("{reason}; it is {value}").format(reason=reason, value=repr(error["input"]))
     return f"{where}: {key}: {what}."
 
 
-def render_settings(id: str, name: str, comune: str, directory: str, database: str = "") -> str:
+def render_settings(id: str, name: str, comune: str, directory: str, *, language: Language = "it") -> str:
     """The file that `labctl init` writes, comments and all."""
-    values = {"id": id, "name": name, "comune": comune, "directory": directory, "database": database}
+    values = {
+        "id": id,
+        "name": name,
+        "comune": comune,
+        "language": language,
+        "directory": directory,
+        "database": "",
+    }
     return TEMPLATE.format(**{key: _toml_string(value) for key, value in values.items()})
 
 

@@ -5,9 +5,10 @@ import threading
 from collections.abc import Iterable, Mapping
 
 from contract.exchange import CommandResult, Signed
-from controller.agent_client import Address, Failure, Reaper
+from controller.agent_client import Reaper
 from controller.clock import Clock
 from controller.core.asking import Outgoing
+from controller.failures import Address, Failure
 from controller.link import STACK_BYTES, Household, Link, Shared
 from controller.live import Live
 

@@ -7,9 +7,9 @@ from typing import Literal
 from msgspec import to_builtins
 
 from controller import door_models as m
-from controller.agent_client import Address
 from controller.core.fleet import Presence
 from controller.discovery import Hint
+from controller.failures import Address
 from controller.live import View
 from controller.store.repositories import Station
 from controller.words import _

@@ -11,6 +11,8 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
+from controller.words import _
+
 Tx = Connection
 """A transaction, as those who only pass it on call it: SQLAlchemy stays in the store."""
 
@@ -57,10 +59,10 @@ def open_database(url: str) -> Database:
         engine = _engine(url)
         _migrate(engine)
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
-        raise StoreError(f"the database URL is not understood: {error}") from None
+        raise StoreError(_("the database URL is not understood: {reason}").format(reason=error)) from None
     except SQLAlchemyError as error:
         reason = str(getattr(error, "orig", None) or error).splitlines()[0]
-        raise StoreError(f"the database does not open: {reason}") from None
+        raise StoreError(_("the database does not open: {reason}").format(reason=reason)) from None
     return Database(engine)
 
 
@@ -95,6 +97,5 @@ def _migrate(engine: Engine) -> None:
             try:
                 command.upgrade(config, "head")
             except CommandError as error:
-                raise StoreError(
-                    f"the database was made by a newer release ({error}); install that release again"
-                ) from None
+                text = _("the database was made by a newer release ({reason}); install that release again")
+                raise StoreError(text.format(reason=error)) from None

@@ -63,6 +63,15 @@ class Desired:
 
 
 @dataclass(frozen=True)
+class Told:
+    """What was last said to a station, without saying it: `content` is the digest of it."""
+
+    revision: int
+    profile: str
+    content: str
+
+
+@dataclass(frozen=True)
 class Report:
     """The last answer of a station, as it came."""
 
@@ -242,6 +251,12 @@ class LabStore:
             row.station: _desired(row)
             for row in tx.execute(select(t.desired).where(t.desired.c.lab == self._lab))
         }
+
+    def told(self, tx: Connection) -> dict[str, Told]:
+        """The same without the documents, of which a lab has megabytes."""
+        d = t.desired.c
+        query = select(d.station, d.revision, d.profile, d.content).where(d.lab == self._lab)
+        return {row.station: Told(row.revision, row.profile, row.content) for row in tx.execute(query)}
 
     def put_desired(self, tx: Connection, rows: Sequence[Desired]) -> None:
         """Replace what some stations shall be."""

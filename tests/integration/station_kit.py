@@ -23,7 +23,8 @@ from cryptography.x509.oid import NameOID
 from contract import wire
 from contract.exchange import Answer, Ask
 from contract.identity import station_name
-from controller.agent_client import Address, Peer
+from controller.agent_client import Peer
+from controller.failures import Address
 from controller.pki import Leaf, Pki, make_lab_keys
 from controller.store.repositories import Issued
 

@@ -18,11 +18,12 @@ from spake2 import SPAKE2_B
 from contract import wire
 from contract.identity import station_name
 from contract.pairing import PairDone, PairFinish, PairOffer, PairStart, confirmation
-from controller.agent_client import Address, Reaper
+from controller.agent_client import Reaper
 from controller.books import Books
 from controller.clock import Clock
 from controller.discovery import Discovery
 from controller.enrolment import Enrolment
+from controller.failures import Address
 from controller.pki import Pki, make_lab_keys
 from controller.problems import Problem
 from controller.store.database import open_database

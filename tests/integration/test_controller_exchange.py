@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from contract.exchange import Answer, Ask, CommandResult, Refusal
-from controller.agent_client import Address, Failure
 from controller.clock import Clock
 from controller.core.asking import MAX_JUMP, Outgoing
 from controller.core.fleet import Presence, Timings
+from controller.failures import Address, Failure
 from controller.link import BURST
 from controller.live import Live, View
 from controller.sync import Sync

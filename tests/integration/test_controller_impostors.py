@@ -11,7 +11,8 @@ import pytest
 
 from contract.exchange import Answer, Ask
 from contract.wire import CONTRACT, MAX_MESSAGE_BYTES
-from controller.agent_client import ANSWER_S, CONNECT_S, Address, AgentClient, Failure, Peer, Reaper
+from controller.agent_client import ANSWER_S, CONNECT_S, AgentClient, Peer, Reaper
+from controller.failures import Address, Failure
 from tests.integration.station_kit import Keys, RawPeer, Station, now, self_signed, server_tls
 from tests.unit.controller.facts import answer
 

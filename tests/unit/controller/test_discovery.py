@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.agent_client import Address, parse_address
 from controller.discovery import CANDIDATES, IDS, LIFE_S, Hint, Hints
+from controller.failures import Address, parse_address
 
 
 def hint(number: int, station: str = "pc-01") -> Hint:
