@@ -18,6 +18,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import HTTPError
 
 from contract import wire
 from contract.exchange import EXCHANGE_PATH, Answer, Ask, Fault
@@ -210,7 +211,8 @@ class AgentClient:
         self._reaper.arm(self._line, CONNECT_S + answer_s)
         try:
             status, body = self._round(path, wire.encode(message), answer_s)
-        except (requests.RequestException, OSError, ValueError) as error:
+        # HTTPError: the body is read from urllib3 itself, whose errors are none of requests' there.
+        except (requests.RequestException, HTTPError, OSError, ValueError) as error:
             failure = failure_of(error, self.address)
             return self._too_slow() if self._line.is_cut else failure
         finally:
