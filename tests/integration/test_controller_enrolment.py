@@ -24,8 +24,12 @@ from controller.clock import Clock
 from controller.discovery import Discovery
 from controller.enrolment import Enrolment
 from controller.failures import Address
+from controller.init import init_lab
+from controller.main import Controller, build
+from controller.paths import Paths
 from controller.pki import Pki, make_lab_keys
 from controller.problems import Problem
+from controller.settings import load_settings
 from controller.store.database import open_database
 from controller.store.repositories import LabStore
 
@@ -279,3 +283,34 @@ def test_one_guess_a_try(desk: Desk) -> None:
     with Screen(code="111111") as screen:
         desk.refused(screen.address)
         assert screen.starts == 1
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Controller]:
+    """A whole controller without its door."""
+    paths = Paths(tmp_path)
+    init_lab(paths, LAB, "Sala", "Fontana", datetime.now(UTC))
+    made = build(load_settings(paths.settings), paths, Clock())
+    yield made
+    made.household.sync.close()
+    made.discovery.stop()
+    made.books.database.close()
+
+
+def test_a_pc_whose_last_word_is_lost_is_talked_with_at_once(running: Controller) -> None:
+    """The hint sends the technician to labctl status: there the PC has to be."""
+    with Screen(last=(200, b"")) as screen, pytest.raises(Problem):
+        running.services.pair("pc-03", CODE, str(screen.address))
+    assert [one.id for one in running.services.status().stations] == ["pc-03"]
+
+
+def test_a_pc_that_refuses_to_be_paired_again_is_gone_and_its_certificate_revoked(
+    running: Controller, tmp_path: Path
+) -> None:
+    with Screen() as screen:
+        running.services.pair("pc-03", CODE, str(screen.address))
+    with Screen(last=(409, b'{"error": "the disk is full"}')) as screen, pytest.raises(Problem):
+        running.services.pair("pc-03", CODE, str(screen.address))
+    assert running.services.status().stations == []
+    held = x509.load_pem_x509_crl(next(tmp_path.rglob("revocations.pem")).read_bytes())
+    assert len(list(held)) == 2, "both of its certificates are on the list that counts"
