@@ -75,7 +75,7 @@ def lab_of_ten() -> Iterator[Site]:
         site.settle()
         ended = time.monotonic()
         say(
-            f"ten PCs converged {ended - began:.1f} s after the site's start "
+            f"{'(kept) ' if KEPT else ''}ten PCs converged {ended - began:.1f} s after the site's start "
             f"(booted {booted - began:.1f}, paired {paired - booted:.1f}, published {ended - paired:.1f})"
         )
         yield site
