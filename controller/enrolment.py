@@ -21,7 +21,7 @@ from contract.wire import CONTRACT
 from controller.agent_client import AgentClient, Reaper
 from controller.books import Books
 from controller.discovery import Discovery
-from controller.failures import Address, Failure
+from controller.failures import Address, Failure, clip
 from controller.pki import Leaf
 from controller.problems import Problem
 from controller.store.database import Tx
@@ -185,7 +185,7 @@ class Enrolment:
             )
             if isinstance(result, CommandResult):
                 message = _("{id} could not forget the lab: {reason}").format(
-                    id=station, reason=result.message
+                    id=station, reason=clip(result.message)
                 )
                 raise Problem("refused", message, hint)
             raise Problem(
