@@ -98,9 +98,14 @@ class Journal:
             raise JournalError(f"the journal cannot be read: {error}") from None
         return None if row is None else (row[0], Signed(payload=row[1], signature=row[2]))
 
-    def accept(self, revision: int, signed: Signed, now: datetime) -> None:
-        """A newer revision is wanted from now on; the one in force is kept beside it."""
+    def accept(self, revision: int, signed: Signed, now: datetime, *, anew: bool = False) -> None:
+        """A newer revision is wanted from now on; the one in force is kept beside it.
+
+        `anew`: it is the first of a pairing, whose revisions are not comparable with those before.
+        """
         with self._writing(now):
+            if anew:
+                self._set("applied", "0")
             self._db.execute("DELETE FROM desired WHERE revision <> ?", (self.applied,))
             self._db.execute(
                 "INSERT OR REPLACE INTO desired VALUES (?, ?, ?, ?)",
