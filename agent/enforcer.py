@@ -12,10 +12,11 @@ import signal
 import socket
 import struct
 import sys
-from datetime import UTC, datetime
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from agent.clock import SystemClock
+from agent.clock import SystemClock, kernel_synchronised
 from agent.core.changes import Kind
 from agent.core.messages import (
     BeginPairing,
@@ -54,6 +55,9 @@ RETRY_S = (1.0, 60.0)
 
 NOTE_TIME_S = 3600.0
 """Between two notes of the time: a dead clock loses an hour at most."""
+
+AHEAD = timedelta(minutes=1)
+"""So far ahead of a synchronised clock the journal may be: NTP steps a clock back by less as a rule."""
 
 _MAX_PEERS = 8
 _HEAD = struct.Struct(">I")
@@ -102,14 +106,20 @@ class Peer:
 class Enforcer:
     """The loop around one Station."""
 
-    def __init__(self, settings: Settings, paths: Paths, kinds: tuple[Kind, ...] = KINDS) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        paths: Paths,
+        kinds: tuple[Kind, ...] = KINDS,
+        synchronised: Callable[[], bool] = kernel_synchronised,
+    ) -> None:
         self._paths = paths
         self._settings = settings
         journal = Journal(paths.enforcer_state / "journal.sqlite")
-        self._clock = SystemClock(journal.last_entry)
+        self._clock = SystemClock(journal.last_entry, synchronised)
         self._journal = journal
         host = Host(paths.root, log)
-        if datetime.now(UTC) < journal.last_entry:
+        if not set_right(self._clock, journal) and datetime.now(UTC) < journal.last_entry:
             log(host.set_clock(journal.last_entry))
         self._station = Station(
             settings=settings,
@@ -183,6 +193,8 @@ class Enforcer:
         return max(0.0, min(self._due.values()) - self._clock.monotonic())
 
     def _look(self) -> None:
+        if set_right(self._clock, self._journal):
+            self._station.version += 1  # the front takes the time from the state
         converged = self._station.look()
         self._files.follow(self._station.watched())
         now = self._clock.monotonic()
@@ -316,6 +328,24 @@ class Enforcer:
             self._station.pairing.close()
         self._paths.socket.unlink(missing_ok=True)
         self._journal.close()
+
+
+def set_right(clock: SystemClock, journal: Journal) -> bool:
+    """Date the journal back where it is ahead of a clock that is known to be right; whether it was."""
+    last = journal.last_entry
+    if datetime.now(UTC) >= last - AHEAD:
+        return False
+    now = clock.right()
+    if now is None:
+        return False
+    try:
+        journal.set_back(now)
+    except JournalError as error:
+        log(str(error))
+        return False
+    clock.lower(now)
+    log(f"the journal's last entry is of {last:%Y-%m-%d %H:%M} UTC: the clock was ahead, and is right now")
+    return True
 
 
 def main(settings: Settings, paths: Paths) -> int:
