@@ -37,6 +37,9 @@ REFILL_S = 0.5
 MAX_COMMANDS = 16
 """Of contract.exchange.Ask."""
 
+RENEW_AGAIN_S = 600.0
+"""A signing request that was refused is looked at again after this: the station repeats the same one."""
+
 PUSH_ROUNDS = 4
 """Rounds a push may take until the station has it all: one to learn, one to tell, and what came meanwhile."""
 
@@ -145,6 +148,7 @@ class Link:
         self._results: dict[str, CommandResult | Failure] = {}
         self._failures = 0
         self._renewed_for: bytes | None = None
+        self._renew_again = 0.0
         self._stopped = threading.Event()
         self._retry = threading.Event()
         self._push = threading.Event()
@@ -323,13 +327,17 @@ class Link:
 
     def _renew(self, request: bytes) -> None:
         with self._lock:
-            if self._renewed_for == request:
-                return  # the certificate is on its way; the station has not said yet that it has it
+            now = self._shared.clock.monotonic()
+            if self._renewed_for == request and now < self._renew_again:
+                return  # the certificate is on its way, or was refused a moment ago
             self._renewed_for = request
+            self._renew_again = now + RENEW_AGAIN_S
         made = self._household.renewal(self.station, request)
         if isinstance(made, str):
             log.warning("no new certificate for %s: %s", self.station, made)
             return
+        with self._lock:
+            self._renew_again = float("inf")  # it is said until the station has it
         self.change(certificate=made)
 
 

@@ -13,7 +13,7 @@ from controller.clock import Clock
 from controller.core.asking import MAX_JUMP, Outgoing
 from controller.core.fleet import Presence, Timings
 from controller.failures import Address, Failure
-from controller.link import BURST
+from controller.link import BURST, RENEW_AGAIN_S
 from controller.live import Live, View
 from controller.sync import Sync
 from tests.integration.station_kit import LAB, Keys, RawPeer, Station, server_tls
@@ -242,6 +242,34 @@ def test_a_renewal_is_asked_for_once_and_delivered(desk: Desk, station: Station,
     desk.start(station.address)
     _until(lambda: any(ask.certificate == b"new certificate" for ask in station.asked))
     assert desk.decided.requests == [b"request"]
+
+
+class Later(Clock):
+    """A clock that may be put forward."""
+
+    ahead_s = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.ahead_s
+
+
+def test_a_renewal_that_was_refused_is_looked_at_again(keys: Keys, station: Station, memory: Memory) -> None:
+    """The station repeats the same request for months: one full disk must not be the last word on it."""
+    clock = Later()
+    live = Live(clock, Timings.of_hold(HOLD_S))
+    sync = Sync(LAB, HOLD_S, keys.pki.tls(), clock, live)
+    decided = Decided(certificate="the disk is full")
+    memory.extra = {"signing_request": b"request"}
+    try:
+        live.add("pc-01", station.address, None, None)
+        sync.start("pc-01", station.address, Outgoing(), decided)
+        _until(lambda: len(station.asked) > 3 and decided.requests == [b"request"])
+        decided.certificate = b"new certificate"
+        clock.ahead_s = RENEW_AGAIN_S + 1
+        _until(lambda: any(ask.certificate == b"new certificate" for ask in station.asked))
+        assert decided.requests == [b"request"] * 2
+    finally:
+        sync.close()
 
 
 def test_a_pc_at_another_address_is_believed_when_it_proves_it(
