@@ -72,7 +72,7 @@ def lab_of_ten() -> Iterator[Site]:
         site.pair(machine for machine in site.lab.pcs() if machine.name not in known)
         paired = time.monotonic()
         site.labctl("profile", "publish", "citizen")
-        site.settle()
+        site.mend(LAYER)
         ended = time.monotonic()
         say(
             f"{'(kept) ' if KEPT else ''}ten PCs converged {ended - began:.1f} s after the site's start "

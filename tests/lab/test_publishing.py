@@ -47,7 +47,7 @@ def test_a_pc_away_during_ten_publications_returns_to_the_last_only(site: Site) 
     site.lab.cut(machine.name)
     for number in range(10):
         site.write_layer(allowing(f"edizione-{number}.test"))
-        answer = site.publish("--wait", "0")
+        answer = site.publish("--wait", "0", check=False)  # nobody was waited for
         assert machine.name in answer["changed"]
     last = answer["revision"]
     assert last >= before + 10
