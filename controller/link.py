@@ -132,7 +132,7 @@ class Channel:
 
 
 class Link:
-    """One station's exchange. `beat`: when a thread of it last got round, by the monotonic clock."""
+    """One station's exchange. `beat`: when it last tried the station, by the monotonic clock."""
 
     def __init__(
         self, station: str, address: Address, out: Outgoing, shared: Shared, household: Household
@@ -154,13 +154,19 @@ class Link:
         self._push = threading.Event()
         self._holding = Channel(station, shared)
         self._pushing = Channel(station, shared)
-        self.beat = shared.clock.monotonic()
+        self._beat = shared.clock.monotonic()
+        self._broken = False
         self._threads = [
             threading.Thread(target=self._run, args=(work,), name=f"{name} {station}", daemon=True)
             for name, work in (("hold", self._hold_on), ("push", self._push_on))
         ]
 
     # From other threads
+
+    @property
+    def beat(self) -> float:
+        """See the class; minus infinity once either thread has died, whatever the other still does."""
+        return float("-inf") if self._broken else self._beat
 
     def start(self) -> None:
         """Begin."""
@@ -216,7 +222,7 @@ class Link:
         except Exception:
             # A bug must not leave a station silently without its exchange: the watchdog sees the beat stop.
             log.exception("the exchange with %s failed", self.station)
-            self.beat = float("-inf")
+            self._broken = True
             raise
 
     def _hold_on(self) -> None:
@@ -224,7 +230,7 @@ class Link:
         bucket = Bucket(self._shared.clock)
         pause = FIRST_PAUSE_S
         while not self._stopped.wait(bucket.pause()):
-            self.beat = self._shared.clock.monotonic()
+            self._beat = self._shared.clock.monotonic()
             self._retry.clear()
             if self._round(self._holding) is not None:
                 pause = FIRST_PAUSE_S
@@ -274,6 +280,10 @@ class Link:
         for address in (home, *others):
             if self._stopped.is_set():
                 return None
+            if (
+                channel is self._holding
+            ):  # a station that stalls at each of its addresses is slow, not a bug here
+                self._beat = self._shared.clock.monotonic()
             client = channel.to(address)
             ask = self._ask(channel)
             result = client.exchange(ask)

@@ -1,5 +1,6 @@
 """The exchange with one station in all weathers: what it is sent, what is believed, what it can cost."""
 
+import contextlib
 import itertools
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -230,6 +231,65 @@ def test_bad_company_costs_its_own_thread_and_is_noted(
     assert desk.decided.aheads == []
 
 
+class Later(Clock):
+    """A clock that may be put forward."""
+
+    ahead_s = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.ahead_s
+
+
+class Broken(Decided):
+    """A bug that only the telling thread meets."""
+
+    def ahead(self, _: str, revision: int) -> None:
+        super().ahead(_, revision)
+        if threading.current_thread().name.startswith("push"):
+            raise RuntimeError("a bug")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_died_is_not_covered_up_by_the_other(
+    desk: Desk, station: Station, memory: Memory
+) -> None:
+    """The watchdog must see it: nothing new would ever reach the station."""
+    desk.decided = Broken()
+    memory.become(desired_revision=9)
+    desk.start(station.address, sealed(desk, 3))
+    desk.sync.wake("pc-01")
+    _until(lambda: desk.sync.oldest_beat_s() == float("inf"))
+    asked = len(station.asked)
+    _until(lambda: len(station.asked) > asked + 2)
+    assert desk.sync.oldest_beat_s() == float("inf")
+
+
+def test_a_station_that_stalls_at_many_addresses_is_no_reason_for_the_watchdog(
+    desk: Desk, keys: Keys
+) -> None:
+    """Its certificate lets it hold each of eight connections for as long as an answer may take."""
+    clock = Later()
+    sync = Sync(LAB, HOLD_S, keys.pki.tls(), clock, desk.live)
+    ages: list[float] = []
+
+    def stall(_: Ask) -> bytes:
+        ages.append(sync.oldest_beat_s())
+        clock.ahead_s += 20
+        return b"nonsense"
+
+    with contextlib.ExitStack() as many:
+        tls = server_tls(keys.station()[1])
+        places = [many.enter_context(Station(stall, tls)).address for _place in range(8)]
+        desk.decided.elsewhere = places[1:]
+        desk.live.add("pc-01", places[0], None, None)
+        sync.start("pc-01", places[0], Outgoing(), desk.decided)
+        try:
+            _until(lambda: len(ages) >= 8)
+        finally:
+            sync.close()
+    assert max(ages) < 20
+
+
 def test_a_station_ahead_of_a_restored_server(desk: Desk, station: Station, memory: Memory) -> None:
     memory.become(desired_revision=MAX_JUMP)
     desk.start(station.address, sealed(desk, 3))
@@ -242,15 +302,6 @@ def test_a_renewal_is_asked_for_once_and_delivered(desk: Desk, station: Station,
     desk.start(station.address)
     _until(lambda: any(ask.certificate == b"new certificate" for ask in station.asked))
     assert desk.decided.requests == [b"request"]
-
-
-class Later(Clock):
-    """A clock that may be put forward."""
-
-    ahead_s = 0.0
-
-    def monotonic(self) -> float:
-        return super().monotonic() + self.ahead_s
 
 
 def test_a_renewal_that_was_refused_is_looked_at_again(keys: Keys, station: Station, memory: Memory) -> None:
