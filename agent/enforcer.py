@@ -138,6 +138,7 @@ class Enforcer:
         self._retry = 0.0
         self._quiet_until = 0.0
         self._due: dict[str, float] = {}
+        self._feed: float | None = None
         self._stopping = False
 
     def run(self) -> None:
@@ -155,11 +156,11 @@ class Enforcer:
         self._due["note"] = self._clock.monotonic() + NOTE_TIME_S
         self._look()
         notify("READY=1", f"STATUS=station {self._settings.station}")
-        feed = watchdog_every_s()
-        if feed is not None:
+        self._feed = watchdog_every_s()
+        if self._feed is not None:
             self._due["watchdog"] = 0.0
         while not self._stopping:
-            for key, mask in self._selector.select(self._until_due(feed)):
+            for key, mask in self._selector.select(self._until_due()):
                 if isinstance(key.data, Peer):
                     self._talk(key.data, mask)
                 else:
@@ -170,7 +171,7 @@ class Enforcer:
     def _stop(self, _number: int, _frame: object) -> None:
         self._stopping = True
 
-    def _until_due(self, feed: float | None) -> float:
+    def _until_due(self) -> float:
         """Do what is due; seconds until the next thing is."""
         now = self._clock.monotonic()
         due = {name for name, at in self._due.items() if at <= now}
@@ -182,8 +183,8 @@ class Enforcer:
                 self._journal.touch(self._clock.now())
             except JournalError as error:
                 log(str(error))
-        if "watchdog" in due and feed is not None:
-            self._due["watchdog"] = now + feed
+        if "watchdog" in due and self._feed is not None:
+            self._due["watchdog"] = now + self._feed
             notify("WATCHDOG=1")
         if self._station.pairing is None:
             self._due.pop("code", None)
@@ -256,6 +257,9 @@ class Enforcer:
             self._send(peer, Return(number=call.number, reply=self._reply(peer, call)))
             if self._station.version != version:
                 self._look()
+            # A read may bring a thousand calls, each with a helper: the PC is looked after in between.
+            self._files_changed()
+            self._until_due()
         self._flush(peer)
 
     def _reply(self, peer: Peer, call: Call) -> Reply:

@@ -356,6 +356,24 @@ def test_a_pc_whose_trust_is_lost_stays_as_it_is_until_root_lets_it_go(paired: E
 # -- the front is not trusted
 
 
+def test_a_front_that_asks_a_thousand_things_at_once_does_not_delay_a_repair(paired: Enforcer) -> None:
+    link = paired.socket()
+    forged = encode(Call(number=9, request=Deliver(signed=Signed(payload=b"x", signature=b"0" * 64))))
+    link.send_raw((len(forged).to_bytes(4, "big") + forged) * 1400)
+    answered = 0
+
+    def answer() -> None:
+        nonlocal answered
+        answered += link.receive().number == 9
+
+    while answered < 250:  # the first read brings fewer of them, the second all that the socket holds
+        answer()
+    (paired.root / ALLOW).unlink()
+    while not (paired.root / ALLOW).exists():
+        answer()
+    assert answered < 1000, "not at the end of what was read at once"
+
+
 def test_what_the_front_puts_in_its_folder_does_not_keep_the_pc_from_leaving(paired: Enforcer) -> None:
     identity = paired.root / "var/lib/lab-agent/front/identity.pem"
     identity.unlink()
