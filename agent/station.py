@@ -102,6 +102,8 @@ class Station:
             outcome = converge(self._kinds, self.wanted, self._host, self._journal)
             if outcome.converged:
                 self._journal.set_applied(revision, self._clock.now())
+                if self._is("JournalFailed", "CannotWrite"):
+                    self._journal.touch(self._clock.now())  # seen to work again, not only not needed
                 if "JournalFailed" in self._conditions:
                     self._say("JournalFailed", False, "Written", "the journal can be written")
         except JournalError as error:
