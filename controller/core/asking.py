@@ -75,8 +75,12 @@ def has_news(ask: Ask) -> bool:
 
 
 def after(known: Heard, out: Outgoing, answer: Answer) -> Heard:
-    """What is known once `answer` has come to what `out` says. Another epoch is another journal."""
-    same = known.answer is not None and known.answer.epoch == answer.epoch
+    """What is known once `answer` has come to what `out` says.
+
+    Another epoch is another journal, and other conditions may be other reasons:
+    a station that had no room on its disk takes tomorrow what it refused today.
+    """
+    same = known.answer is not None and _standing(known.answer) == _standing(answer)
     refused = known.refused if same else frozenset()
     numbers = {"desired": out.revision, "revocations": out.revocation_number}
     new = {(r.what, numbers[r.what]) for r in answer.refusals if r.what in numbers}
@@ -84,6 +88,10 @@ def after(known: Heard, out: Outgoing, answer: Answer) -> Heard:
     kept = {(what, number) for what, number in refused if numbers.get(what) == number}
     refusals = answer.refusals or (known.refusals if same and kept else ())
     return Heard(answer, frozenset(kept | new), refusals)
+
+
+def _standing(answer: Answer) -> tuple[str, frozenset[tuple[str, bool]]]:
+    return answer.epoch, frozenset((one.type, one.status) for one in answer.status.conditions)
 
 
 def is_ahead(out: Outgoing, answer: Answer) -> bool:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.exchange import Refusal, Signed
+from contract.status import Condition
 from controller.core.asking import Heard, Outgoing, after, has_news, is_ahead, listen, tell
 from tests.unit.controller.facts import AT, answer, report
 
@@ -51,6 +52,24 @@ def test_what_was_refused_is_not_offered_again_until_something_differs() -> None
     assert tell(OUT, later, AT).desired is None
     assert later.refusals
     assert tell(replace(OUT, revision=8), later, AT).desired == SEALED
+    full = Condition("JournalFailed", True, "CannotWrite", "make room on the disk", AT)
+    told = after(
+        later, OUT, answer(status=report(desired_revision=6, conditions=(full,)), revocation_number=3)
+    )
+    assert tell(OUT, told, AT).desired == SEALED, "the reason may be another one: tried once more"
+    again = after(
+        told,
+        OUT,
+        answer(
+            status=report(desired_revision=6, conditions=(full,)),
+            revocation_number=3,
+            refusals=(Refusal("desired", "no room on the disk"),),
+        ),
+    )
+    assert tell(OUT, again, AT).desired is None
+    room = after(again, OUT, answer(status=behind, revocation_number=3))
+    assert tell(OUT, room, AT).desired == SEALED
+    assert not room.refusals
     reimaged = after(later, OUT, answer(status=behind, revocation_number=3, epoch="e2"))
     assert tell(OUT, reimaged, AT).desired == SEALED
 
