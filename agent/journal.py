@@ -8,7 +8,7 @@ no clock of the agent goes back behind that.
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -67,6 +67,21 @@ class Journal:
         if "epoch" not in self._facts:
             with self._writing(datetime.fromtimestamp(0, UTC)):
                 self._set("epoch", os.urandom(8).hex())
+
+    @classmethod
+    def peek(cls, path: Path) -> tuple[Signed | None, dict[str, Owned]]:
+        """The newest desired state and what is owned, for whoever only looks; nothing is written or made."""
+        try:
+            with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=5)) as db:
+                owned: dict[str, Owned] = {}
+                for kind, key, value in db.execute("SELECT kind, key, value FROM owned"):
+                    owned.setdefault(kind, {})[key] = value
+                row = db.execute(
+                    "SELECT payload, signature FROM desired ORDER BY revision DESC LIMIT 1"
+                ).fetchone()
+        except sqlite3.Error as error:
+            raise JournalError(f"the journal cannot be read: {error}") from None
+        return (None if row is None else Signed(payload=row[0], signature=row[1])), owned
 
     @property
     def epoch(self) -> str:
@@ -141,9 +156,11 @@ class Journal:
 
     def result_of(self, command: str) -> CommandResult | None:
         """What came of a command that was done before."""
-        row = self._db.execute("SELECT result FROM commands WHERE id = ?", (command,)).fetchone()
         try:
+            row = self._db.execute("SELECT result FROM commands WHERE id = ?", (command,)).fetchone()
             return None if row is None else decode(CommandResult, row[0])
+        except sqlite3.Error as error:
+            raise JournalError(f"the journal cannot be read: {error}") from None
         except ContractError as error:
             raise JournalError(f"the journal holds a result that cannot be read: {error}") from None
 
