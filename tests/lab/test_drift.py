@@ -60,9 +60,6 @@ def test_a_file_changed_by_root_is_back_in_seconds(site: Site, path: str, spoil:
     began = time.monotonic()
     wait_for(lambda: _is(file, right, mode), 10, f"{path} put back")
     say(f"{path} is right {time.monotonic() - began:.2f} s after `{spoil.split(maxsplit=1)[0]}`")
-    wait_for(
-        lambda: path in site.condition(machine.name, "Converged")["message"], 30, "the technician is told"
-    )
     machine.run(["rm", "-f", f"{path}.gone"])
 
 
