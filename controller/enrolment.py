@@ -11,6 +11,7 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from spake2 import SPAKE2_A
 
@@ -33,6 +34,9 @@ log = logging.getLogger(__name__)
 
 TURN_S = 1.0
 """A PC that was let go this moment needs so long to turn its port from TLS to pairing."""
+
+PATIENCE_S = 15.0
+"""How long a station that is busy with another try is asked again: its helper ends within that."""
 
 CRL = "crl"
 """The counter that numbers revocation lists."""
@@ -101,10 +105,7 @@ class Enrolment:
             signing_key=self._books.pki.signing_public_key,
         )
         with AgentClient(place, self._reaper) as agent:
-            offer = agent.start_pairing(start)
-            if isinstance(offer, Failure) and offer.closed:
-                time.sleep(TURN_S)
-                offer = agent.start_pairing(start)
+            offer = _offered(agent, start)
             if isinstance(offer, Failure):
                 return _not_there(station, place, offer)
             self._discovery.learned(place, offer.station)
@@ -229,6 +230,20 @@ def _other(station: str, place: Address, offered: str) -> _NotThere:
     message = _("The PC at {address} is {other}, not {id}.").format(address=place, other=shown, id=station)
     hint = _("See who is where: labctl discover")
     return _NotThere("other", Problem("state", message, hint))
+
+
+def _offered(agent: AgentClient, start: PairStart) -> PairOffer | Failure:
+    """The station's offer; asked again while it turns its port, or takes one try at a time."""
+    end = time.monotonic() + PATIENCE_S
+    turning = True
+    while True:
+        offer = agent.start_pairing(start)
+        if isinstance(offer, PairOffer) or time.monotonic() > end:
+            return offer
+        if offer.status != HTTPStatus.TOO_MANY_REQUESTS and not (offer.closed and turning):
+            return offer
+        turning = turning and not offer.closed
+        time.sleep(TURN_S)
 
 
 def _not_there(station: str, place: Address, failure: Failure) -> _NotThere:
