@@ -247,7 +247,7 @@ def _offered(agent: AgentClient, start: PairStart) -> PairOffer | Failure:
 
 
 def _not_there(station: str, place: Address, failure: Failure) -> _NotThere:
-    if failure.kind == "away":
+    if failure.kind == "away" and not failure.closed:
         hint = _("Is it switched on, and on this network? See: labctl discover")
         return _NotThere("away", Problem("away", failure.message, hint))
     if failure.kind == "refused":
