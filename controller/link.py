@@ -144,6 +144,7 @@ class Link:
         self._address = address
         self._out = out
         self._known = Heard()
+        self._telling: Signed | None = None
         self._commands: dict[str, Signed] = {}
         self._results: dict[str, CommandResult | Failure] = {}
         self._failures = 0
@@ -187,10 +188,13 @@ class Link:
             thread.join(timeout_s)
 
     def change(self, **changes: Any) -> None:
-        """Something new for the station (fields of Outgoing): said at once."""
+        """Something new for the station (fields of Outgoing): said at once, in place of what it replaces."""
         with self._lock:
             self._out = replace(self._out, **changes)
+            is_old = self._telling is not None and self._telling is not self._out.desired
         self._push.set()
+        if is_old:
+            self._pushing.cut()
 
     def wake(self) -> None:
         """Try now, whatever the backoff says."""
@@ -285,9 +289,10 @@ class Link:
             ):  # a station that stalls at each of its addresses is slow, not a bug here
                 self._beat = self._shared.clock.monotonic()
             client = channel.to(address)
-            ask = self._ask(channel)
-            result = client.exchange(ask)
-            channel.stumbled |= client.stumbled
+            ask, result = self._exchange(channel, client)
+            if client.stumbled:
+                channel.stumbled = True
+                ask, result = self._exchange(channel, client)
             if isinstance(result, Answer):
                 problem = self._take(ask, result, address)
                 if problem is None:
@@ -297,6 +302,19 @@ class Link:
             notes.append(result.message)
         self._shared.live.failed(self.station, notes[0])
         return None
+
+    def _exchange(self, channel: Channel, client: AgentClient) -> tuple[Ask, Answer | Failure]:
+        """Ask what is to be asked at this moment."""
+        ask = self._ask(channel)
+        if channel is not self._pushing:
+            return ask, client.exchange(ask)
+        with self._lock:
+            self._telling = ask.desired
+        try:
+            return ask, client.exchange(ask)
+        finally:
+            with self._lock:
+                self._telling = None
 
     def _take(self, asked: Ask, answer: Answer, address: Address) -> str | None:
         """Use an answer; returns what is wrong with one that is not worth it."""
@@ -309,7 +327,7 @@ class Link:
                 text = _("It proved to be {id} and then called itself {other}.")
                 return text.format(id=self.station, other=name)
         with self._lock:
-            self._known = after(self._known, self._out, answer)
+            self._known = after(self._known, self._out, asked, answer)
             out, known, moved = self._out, self._known, self._address != address
             self._address = address
             self._settle_commands(asked, answer)

@@ -139,6 +139,37 @@ def sealed(desk: Desk, revision: int) -> Outgoing:
     return Outgoing(revision, desk.keys.pki.sign(str(revision).encode()), 2, b"2")
 
 
+def applies(revision: int) -> Callable[[View], bool]:
+    def see(view: View) -> bool:
+        return view.seen.answer is not None and view.seen.answer.status.applied_revision == revision
+
+    return see
+
+
+def test_what_is_replaced_while_nobody_answers_is_not_waited_for(
+    desk: Desk, keys: Keys, memory: Memory
+) -> None:
+    """A cable that is cut and healed brings the last of many publications, not the first that got stuck."""
+    stuck, healed = threading.Event(), threading.Event()
+
+    def respond(ask: Ask) -> Answer:
+        if ask.desired is not None and ask.desired.payload == b"2":
+            stuck.set()
+            healed.wait(PATIENCE_S)
+        return memory(ask)
+
+    with Station(respond, server_tls(keys.station()[1])) as station:
+        desk.start(station.address, sealed(desk, 1))
+        desk.seen(applies(1))
+        try:
+            desk.sync.want({"pc-01": (2, keys.pki.sign(b"2"))})
+            assert stuck.wait(PATIENCE_S)
+            desk.sync.want({"pc-01": (3, keys.pki.sign(b"3"))})
+            desk.seen(applies(3))
+        finally:
+            healed.set()
+
+
 def test_what_is_wanted_is_said_and_seen_applied(desk: Desk, station: Station) -> None:
     desk.start(station.address, sealed(desk, 7))
     view = desk.seen(lambda view: bool(view.seen.answer and view.seen.answer.status.applied_revision == 7))

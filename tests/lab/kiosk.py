@@ -124,7 +124,7 @@ def kiosk(machine: Machine, url: str, *, rc: str | None = RC, flags: Sequence[st
 
 
 def _is_managed(seat: Kiosk) -> bool:
-    """Whether a window manager has the screen (EWMH); without one windows are anywhere, and clicks go astray."""
+    """Whether a window manager has the screen (EWMH): without one, clicks go astray."""
     return "window id" in seat.run("xprop", "-root", "_NET_SUPPORTING_WM_CHECK", check=False)
 
 
