@@ -136,6 +136,7 @@ class Exchange:
                 results=tuple(results),
                 refusals=tuple(refusals),
                 revocation_number=self._papers.revocation_number,
+                pairing=(enforcer.pairing or None) if enforcer else None,
                 certificate_expires=identity.expires if identity else None,
                 signing_request=self._renewal.signing_request,
             ),

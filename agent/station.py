@@ -84,6 +84,7 @@ class Station:
             epoch=self._journal.epoch,
             lab="" if self.trust is None else self.trust.lab,
             ca=b"" if self.trust is None else self.trust.ca,
+            pairing="" if self.trust is None else self.trust.pairing,
             profile="" if held is None else held.profile,
             desired_revision=0 if held is None else held.revision,
             applied_revision=0 if held is None else self._journal.applied,
@@ -162,8 +163,6 @@ class Station:
             known = self._journal.result_of(command.id)
             if known is not None:
                 return Performed(result=known)
-            if command.issued_at < trust.paired_at:
-                return Performed(result=None, message="the command is older than the pairing")
             result = CommandResult(id=command.id, done=True, message="unpaired")
             self.leave(result)
         except (SealBroken, ContractError, JournalError) as error:
@@ -243,7 +242,7 @@ class Station:
             station=self._settings.station,
             ca=start.ca,
             signing_key=start.signing_key,
-            paired_at=self._clock.now(),
+            pairing=paired.pairing,
         )
         self._trusts.save(trust)
 
@@ -253,7 +252,7 @@ class Station:
         return (
             desired is not None
             and trust is not None
-            and (desired.lab, desired.station) == (trust.lab, trust.station)
+            and (desired.lab, desired.station, desired.pairing) == (trust.lab, trust.station, trust.pairing)
         )
 
     def _problem(self, document: DesiredState | Command, trust: Trust) -> str:
@@ -264,6 +263,8 @@ class Station:
             return (
                 f"it is for {document.station} of lab {document.lab}, not for {trust.station} of {trust.lab}"
             )
+        if document.pairing != trust.pairing:
+            return "it was signed for another pairing of this PC; if this stays, pair the PC again"
         return ""
 
     def _refuse(self, message: str) -> Delivered:

@@ -9,16 +9,16 @@ from typing import Annotated, Any
 
 import msgspec
 
-from contract.identity import LabId, StationId
+from contract.identity import LabId, PairingId, StationId
 from contract.wire import Message, Utc
 
 Revision = Annotated[int, msgspec.Meta(ge=1)]
 
 FileText = Annotated[str, msgspec.Meta(max_length=200_000)]
-SysctlKey = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9_]+(?:[./][A-Za-z0-9_-]+)+$", max_length=120)]
-SysctlValue = Annotated[str, msgspec.Meta(pattern=r"^[^\n\x00]{1,200}$")]
-HostName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.:-]{0,251}[A-Za-z0-9])?$")]
-KeyChord = Annotated[str, msgspec.Meta(pattern=r"^(?:[CASW]-){0,4}[A-Za-z0-9_]{1,40}$")]
+SysctlKey = Annotated[str, msgspec.Meta(pattern=r"\A[a-z0-9_]+(?:[./][A-Za-z0-9_-]+)+\Z", max_length=120)]
+SysctlValue = Annotated[str, msgspec.Meta(pattern=r"\A[^\n\x00]{1,200}\Z")]
+HostName = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9]([A-Za-z0-9.:-]{0,251}[A-Za-z0-9])?\Z")]
+KeyChord = Annotated[str, msgspec.Meta(pattern=r"\A(?:[CASW]-){0,4}[A-Za-z0-9_]{1,40}\Z")]
 
 
 class BrowserPolicy(Message, frozen=True):
@@ -71,12 +71,14 @@ class DesiredState(Message, frozen=True):
     """All that one station shall be at one revision.
 
     Revisions grow with every publication of the lab that changes this station;
-    a station refuses one that is not newer than what it holds.
+    a station refuses one that is not newer than what it holds, and one that was
+    signed for another of its pairings.
     """
 
     contract: int
     lab: LabId
     station: StationId
+    pairing: PairingId
     revision: Revision
     profile: str
     issued_at: Utc

@@ -9,13 +9,13 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from contract.desired import Revision
-from contract.identity import LabId, StationId
+from contract.identity import LabId, PairingId, StationId
 from contract.status import StatusReport
 from contract.wire import Message, Utc
 
 EXCHANGE_PATH = "/v1/exchange"
 
-CommandId = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}$")]
+CommandId = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{32}\Z")]
 
 
 class Signed(Message, frozen=True):
@@ -30,12 +30,13 @@ class Signed(Message, frozen=True):
 
 
 class Command(Message, frozen=True):
-    """Something to be done once on one station, however often it arrives."""
+    """Something to be done once on one station, however often it arrives, in one of its pairings only."""
 
     contract: int
     id: CommandId
     lab: LabId
     station: StationId
+    pairing: PairingId
     issued_at: Utc
     kind: Literal["unpair"]
 
@@ -96,6 +97,7 @@ class Answer(Message, frozen=True):
 
     `news` changes whenever something a technician would want to see at once
     changed (a revision, a condition, the state), not with every load figure.
+    `pairing` is None while the enforcer has not been heard of.
     """
 
     contract: int
@@ -107,6 +109,7 @@ class Answer(Message, frozen=True):
     results: tuple[CommandResult, ...] = ()
     refusals: tuple[Refusal, ...] = ()
     revocation_number: int = 0
+    pairing: PairingId | None = None
     certificate_expires: Utc | None = None
     signing_request: bytes | None = None
     """DER of a PKCS #10 request, when the station's certificate wants renewing."""

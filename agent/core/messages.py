@@ -11,6 +11,7 @@ from typing import Annotated
 import msgspec
 
 from contract.exchange import CommandResult, Signed
+from contract.identity import PairingId
 from contract.pairing import Blob, PairDone, PairFinish, PairOffer, PairStart
 from contract.status import Condition
 from contract.wire import Message, Utc
@@ -81,13 +82,14 @@ class Watch(Message, frozen=True, tag="watch"):
 class EnforcerState(Message, frozen=True, tag="state"):
     """What the enforcer knows; the front makes the StatusReport of it and of its own facts.
 
-    `lab` and `ca` (DER) are empty while unpaired.
+    `lab`, `ca` (DER) and `pairing` are empty while unpaired.
     """
 
     station: str
     epoch: str
     lab: str
     ca: Blob
+    pairing: str
     profile: str
     desired_revision: int
     applied_revision: int
@@ -104,10 +106,11 @@ class Left(Message, frozen=True, tag="left"):
 
 
 class SpakeTask(Message, frozen=True):
-    """To the pairing helper: the code on the screen, who we are, what the controller sent."""
+    """To the pairing helper: the code on the screen, who we are, the pairing's id, what the controller sent."""
 
     code: str
     station: str
+    pairing: PairingId
     start: PairStart
 
 
