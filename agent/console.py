@@ -21,23 +21,6 @@ _HEAD = struct.Struct(">I")
 
 _EFFECTS = {Effect.TIGHTEN: mark("tighten"), Effect.NEUTRAL: mark("change"), Effect.LOOSEN: mark("loosen")}
 
-_WHYS = (
-    mark("the file is missing"),
-    mark("it is not a regular file of root's"),
-    mark("the content differs"),
-    mark("it is ours, and the journal forgot"),
-    mark("nothing of ours is left in this directory of ours"),
-    mark("a policy file that is not ours could override the lab's"),
-    mark("this kernel has no such parameter"),
-    mark("the lab no longer manages it"),
-    mark("the lab no longer manages the browser's policy"),
-    mark("the lab no longer manages the kernel"),
-    mark("the lab no longer manages the desktop"),
-    mark("the lab no longer manages the time"),
-    mark("timesyncd has not read its servers since they changed"),
-)
-"""What plans give as reasons; the few that carry a value are shown as they are."""
-
 
 def main(arguments: argparse.Namespace, settings: Settings, paths: Paths) -> int:
     """Run one of the three; the exit code."""
@@ -51,7 +34,9 @@ def main(arguments: argparse.Namespace, settings: Settings, paths: Paths) -> int
                 return _unpair(settings, paths)
     except PermissionError as error:
         return _failed(_("{file} is for root only; use sudo").format(file=error.filename))
-    except (JournalError, ContractError) as error:
+    except JournalError as error:
+        return _failed(error.sentence.said(_))
+    except ContractError as error:
         return _failed(str(error))
 
 
@@ -95,7 +80,7 @@ def _plan(paths: Paths, desired: Path | None, as_json: bool) -> int:
 
 def _lines(change: Change) -> list[str]:
     word = _(_EFFECTS[change.effect])
-    lines = [f"{word:11} {change.kind}  {change.subject}", f"{'':11} {_('why:')} {_(change.why)}"]
+    lines = [f"{word:11} {change.kind}  {change.subject}", f"{'':11} {_('why:')} {change.why.said(_)}"]
     for action in change.actions:
         match action:
             case Remember() | Forget():
@@ -132,7 +117,7 @@ def _unpair(settings: Settings, paths: Paths) -> int:
             _say(told.format(station=settings.station))
             return 0
         case Refused(message):
-            return _failed(message)
+            return _failed(message.said(_))
         case _other:
             return _failed(_("the agent's answer makes no sense; see journalctl -u lab-enforcer"))
 

@@ -42,6 +42,7 @@ from agent.settings import Paths, Settings
 from agent.station import Station
 from agent.watch import Watch as FileWatch
 from contract.pairing import PairDone, PairOffer
+from contract.sentence import sentence
 from contract.wire import MAX_MESSAGE_BYTES, ContractError, decode, encode
 
 SLOW_LOOK_S = 30.0
@@ -278,7 +279,7 @@ class Enforcer:
                 return PairingEnded(done=done) if isinstance(done, PairDone) else done
             case Leave():
                 if peer.uid not in (0, os.geteuid()):
-                    return Refused(message="only root may unpair a station by hand")
+                    return Refused(message=sentence("only root may unpair a station by hand"))
                 station.leave()
                 return Left()
             case Watch():

@@ -25,6 +25,7 @@ from agent.core.changes import (
     WriteFile,
 )
 from agent.ports import ActionFailed, HostAction
+from contract.sentence import Sentence, sentence, system_words
 
 STAGING = "/etc/lab-agent/staging"
 """Where files are written before they are renamed into place: not beside their
@@ -105,8 +106,7 @@ class Host:
                 case Run():
                     self._run(action)
         except OSError as error:
-            what = error.strerror or error.__class__.__name__
-            raise ActionFailed(f"{_describe(action)}: {what}") from error
+            raise ActionFailed(_failed(action, system_words(error))) from error
 
     def set_clock(self, now: datetime) -> str:
         """Set the PC's clock to `now` (UTC); a line for the log that says whether that could be done."""
@@ -147,9 +147,11 @@ class Host:
                 extra_groups=account.extra_groups,
             )
         except subprocess.TimeoutExpired:
-            raise ActionFailed(f"{argv[0]} did not end within {timeout_s:.0f} s") from None
+            raise ActionFailed(
+                sentence("{program} did not end within {count} s", program=argv[0], count=round(timeout_s))
+            ) from None
         except OSError as error:
-            raise ActionFailed(f"{argv[0]} cannot be run: {error.strerror}") from None
+            raise ActionFailed(_cannot_run(argv, error)) from None
 
     def start(self, argv: tuple[str, ...], *, user: str | None = None) -> "subprocess.Popen[bytes]":
         """Start a helper that is talked to over its standard input and output; on a real PC as `user`."""
@@ -167,7 +169,7 @@ class Host:
                 extra_groups=account.extra_groups,
             )
         except OSError as error:
-            raise ActionFailed(f"{argv[0]} cannot be run: {error.strerror}") from None
+            raise ActionFailed(_cannot_run(argv, error)) from None
 
     def _at(self, path: str) -> Path:
         return self._root / path.lstrip("/")
@@ -226,7 +228,14 @@ class Host:
         done = self.run(action.argv, timeout_s=action.timeout_s)
         if done.returncode != 0:
             said = done.stderr.decode(errors="replace").strip().splitlines()
-            raise ActionFailed(f"{' '.join(action.argv)} ended with {done.returncode}: {''.join(said[-1:])}")
+            raise ActionFailed(
+                sentence(
+                    "{program} ended with {code}: {words}",
+                    program=" ".join(action.argv),
+                    code=done.returncode,
+                    words="".join(said[-1:]),
+                )
+            )
 
 
 def _read_all(handle: int) -> bytes:
@@ -285,15 +294,19 @@ def _sync_directory(path: Path) -> None:
         os.close(handle)
 
 
-def _describe(action: HostAction) -> str:
+def _failed(action: HostAction, why: Sentence) -> Sentence:
     match action:
         case WriteFile(path):
-            return f"cannot write {path}"
+            return sentence("cannot write {path}: {why}", path=path, why=why)
         case RemoveFile(path) | RemoveDirectory(path):
-            return f"cannot remove {path}"
+            return sentence("cannot remove {path}: {why}", path=path, why=why)
         case MakeDirectory(path):
-            return f"cannot make the directory {path}"
+            return sentence("cannot make the directory {path}: {why}", path=path, why=why)
         case SetKernel(key, value):
-            return f"cannot set {key} to {value}"
+            return sentence("cannot set {key} to {value}: {why}", key=key, value=value, why=why)
         case Run(argv):
-            return f"cannot run {' '.join(argv)}"
+            return sentence("cannot run {program}: {why}", program=" ".join(argv), why=why)
+
+
+def _cannot_run(argv: tuple[str, ...], error: OSError) -> Sentence:
+    return sentence("cannot run {program}: {why}", program=argv[0], why=system_words(error))

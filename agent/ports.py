@@ -15,12 +15,13 @@ from agent.core.changes import (
     SetKernel,
     WriteFile,
 )
+from contract.sentence import Told
 
 HostAction = WriteFile | RemoveFile | MakeDirectory | RemoveDirectory | SetKernel | Run
 
 
-class ActionFailed(Exception):
-    """An effect that did not happen; the text says what and why."""
+class ActionFailed(Told):
+    """An effect that did not happen; the sentence says what and why."""
 
 
 class HostWriter(Protocol):

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from contract.identity import StationId
+from contract.sentence import Sentence
 from contract.wire import Message, Utc
 
 StationState = Literal[
@@ -44,7 +45,7 @@ class Condition(Message, frozen=True):
     type: ConditionType
     status: bool
     reason: str
-    message: str
+    message: Sentence
     since: Utc
 
 

@@ -31,6 +31,7 @@ from controller import door_models as m
 from controller.problems import HTTP_STATUS, Problem
 from controller.services import Caller, Services
 from controller.store.database import StoreError
+from controller.words import speaking
 
 log = logging.getLogger(__name__)
 
@@ -188,9 +189,15 @@ class Bounded:
             return
         self._calls += 1
         try:
-            await self._app(scope, _bounded(receive), send)
+            with speaking(_asked_language(scope)):
+                await self._app(scope, _bounded(receive), send)
         finally:
             self._calls -= 1
+
+
+def _asked_language(scope: Scope) -> str:
+    headers: list[tuple[bytes, bytes]] = scope["headers"]
+    return b",".join(value for name, value in headers if name == b"accept-language").decode("latin-1")
 
 
 def _bounded(receive: Receive) -> Receive:

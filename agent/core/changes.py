@@ -10,6 +10,7 @@ from typing import Protocol
 import msgspec
 
 from contract.desired import Resources
+from contract.sentence import Sentence
 from contract.wire import Message
 
 
@@ -94,7 +95,7 @@ class Change(Message, frozen=True):
     kind: str
     subject: str
     effect: Effect
-    why: str
+    why: Sentence
     actions: tuple[Action, ...]
 
 

@@ -15,6 +15,7 @@ from agent.core.changes import (
     WriteFile,
 )
 from agent.ports import ActionFailed, HostAction
+from contract.sentence import sentence
 
 
 class FakeHost:
@@ -77,7 +78,7 @@ class FakeHost:
             case SetKernel(key, value):
                 self._may(key)
                 if key not in self.parameters:
-                    raise ActionFailed(f"cannot set {key}: no such parameter")
+                    raise ActionFailed(sentence("cannot set {key}: no such parameter", key=key))
                 self.parameters[key] = value
             case Run(argv):
                 self._may(argv[0])
@@ -89,7 +90,7 @@ class FakeHost:
 
     def _may(self, what: str) -> None:
         if what in self.broken:
-            raise ActionFailed(f"{what} is broken in this test")
+            raise ActionFailed(sentence("{what} is broken in this test", what=what))
 
 
 class FakeMemory:
