@@ -4,8 +4,10 @@ import argparse
 import socket
 import struct
 import sys
+from math import ceil
 from pathlib import Path
 
+from agent.clock import since_boot
 from agent.core.changes import Change, Effect, Forget, Remember, Run, SetKernel
 from agent.core.messages import Call, Leave, Left, Refused, Return
 from agent.core.reconcile import whole_plan
@@ -15,6 +17,7 @@ from agent.resources import KINDS
 from agent.settings import Paths, Settings
 from agent.words import _, mark
 from contract.desired import DesiredState, Resources
+from contract.pairing import CODE_LIFE_S
 from contract.wire import ContractError, decode, encode
 
 _HEAD = struct.Struct(">I")
@@ -43,11 +46,15 @@ def main(arguments: argparse.Namespace, settings: Settings, paths: Paths) -> int
 def _code(paths: Paths) -> int:
     try:
         digits, ends = paths.code_file.read_text(encoding="ascii").split()
+        left = float(ends) - since_boot()
     except FileNotFoundError:
+        left = 0.0
+    # An agent that was killed leaves its code behind; one of before the PC was started may seem to last.
+    if not 0 < left <= CODE_LIFE_S:
         return _failed(
             _("there is no code: the PC is paired, or its agent is down (systemctl status lab-enforcer)")
         )
-    _say(_("{digits}   (until {hour} UTC)").format(digits=digits, hour=ends[11:16]))
+    _say(_("{digits}   (for {count} more min)").format(digits=digits, count=ceil(left / 60)))
     return 0
 
 

@@ -325,7 +325,7 @@ class Enforcer:
     def _show(self, code: Code | None) -> None:
         show_code(self._paths.code_file, self._paths.root / "run", code)
         if code is not None:
-            log(f"this PC waits to be paired until {code.ends_at:%H:%M} UTC: lab-agent code shows the code")
+            log("this PC waits to be paired: lab-agent code shows the code")
 
     def _close(self) -> None:
         for peer in list(self._peers.values()):

@@ -9,7 +9,6 @@ import os
 import selectors
 import sys
 from collections.abc import Callable
-from datetime import datetime, timedelta
 from pathlib import Path
 from subprocess import Popen, TimeoutExpired
 from typing import NamedTuple
@@ -36,10 +35,11 @@ _LONGEST_LINE = 64 << 10
 
 
 class Code(NamedTuple):
-    """What the screen shows, and until when."""
+    """What the screen shows, and until when by the monotonic clock: a wrong wall clock that is put right,
+    or somebody who turns it, neither ends a code nor makes it last."""
 
     digits: str
-    ends_at: datetime
+    ends: float
 
 
 class Paired(NamedTuple):
@@ -66,9 +66,9 @@ class Pairing:
 
     def refresh(self) -> float:
         """Make a new code if the old one has ended; seconds until this has to be called again."""
-        if self._clock.now() >= self.code.ends_at:
+        if self._clock.monotonic() >= self.code.ends:
             self.code = self._new_code()
-        return max(0.0, (self.code.ends_at - self._clock.now()).total_seconds())
+        return max(0.0, self.code.ends - self._clock.monotonic())
 
     def begin(self, start: PairStart) -> PairOffer | Refused:
         """The first round. Each one counts as a try: who asks can check one guess with the answer."""
@@ -126,7 +126,7 @@ class Pairing:
         self._tries = 0
         # As even as secrets.randbelow to 32 places, which would bring OpenSSL into the process for good.
         digits = f"{int.from_bytes(os.urandom(16)) % 10**CODE_DIGITS:0{CODE_DIGITS}d}"
-        code = Code(digits, self._clock.now() + timedelta(seconds=CODE_LIFE_S))
+        code = Code(digits, self._clock.monotonic() + CODE_LIFE_S)
         self._show(code)
         return code
 
@@ -182,7 +182,7 @@ def show_code(code_file: Path, run: Path, code: Code | None) -> None:
         code_file.parent.mkdir(0o755, parents=True, exist_ok=True)
         fresh = code_file.with_name(".code.new")
         fresh.touch(0o600)
-        fresh.write_text(f"{code.digits} {code.ends_at.isoformat()}\n", encoding="ascii")
+        fresh.write_text(f"{code.digits} {code.ends}\n", encoding="ascii")
         fresh.replace(code_file)
         issue.parent.mkdir(0o755, parents=True, exist_ok=True)
         spaced = f"{code.digits[:3]} {code.digits[3:]}"

@@ -57,13 +57,13 @@ class Sentence(Message, frozen=True):
 
     def said(self, translated: Callable[[str], str]) -> str:
         """The words for a person; `translated` gives a text in the reader's language, or the text itself."""
-
-        def put(place: re.Match[str]) -> str:
-            value = self.values.get(place[1], place[0])
-            return value.said(translated) if isinstance(value, Sentence) else str(value)
-
-        # Cut at every level: places may repeat, and a liar's must not multiply.
-        return _place.sub(put, translated(self.text))[:LONGEST_SAID] if self.text else ""
+        # Each value is made once and cut at every level: places may repeat, and a liar's must not multiply.
+        words = {
+            name: value.said(translated) if isinstance(value, Sentence) else str(value)
+            for name, value in self.values.items()
+        }
+        filled = _place.sub(lambda place: words.get(place[1], place[0]), translated(self.text))
+        return filled[:LONGEST_SAID]
 
 
 class Told(Exception):
@@ -89,14 +89,19 @@ def sentence(text: str, /, **values: str | int | Sentence) -> Sentence:
             bounded[name] = value
             room -= count
         else:
-            bounded[name] = str(value)[:LONGEST]
+            bounded[name] = _bounded(str(value))
     return Sentence(text, bounded)
 
 
 def system_words(error: Exception) -> Sentence:
     """The words of the system or a library for an error; the catalogues have those that can be expected."""
     words = error.strerror if isinstance(error, OSError) else None
-    return Sentence((words or str(error) or type(error).__name__)[:LONGEST])
+    return Sentence(_bounded(words or str(error) or type(error).__name__))
+
+
+def _bounded(text: str) -> str:
+    """Not too long, and without a file name's bytes that are no text, which JSON could not carry."""
+    return text[:LONGEST].encode(errors="replace").decode()
 
 
 def _count(one: Sentence) -> int:

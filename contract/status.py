@@ -24,6 +24,7 @@ StationState = Literal[
 ConditionType = Literal[
     "Converged",
     "DiskPressure",
+    "DiskSilent",
     "MemoryPressure",
     "Overheated",
     "ClockSkewed",
@@ -123,6 +124,8 @@ class Facts(Message, frozen=True):
     """Own clock minus the controller's at the last exchange; None before the first."""
     footprint: Footprint
     hardware: Hardware
+    silent: tuple[str, ...] = ()
+    """Mount points of the PC's own disks that did not say how much room they have."""
 
 
 class StatusReport(Message, frozen=True):

@@ -16,6 +16,7 @@ import contract
 from kiosk_profiles.findings import translated
 
 LANGUAGES = ("en", "it")
+_LABCTL = str(Path(__file__).parent / "cli/locale")
 _SENTENCES = str(Path(contract.__file__).parent / "locale")
 _SAYS_WHICH = ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")
 
@@ -68,9 +69,7 @@ def _of_the_process() -> gettext.NullTranslations:
 
 @lru_cache(maxsize=8)
 def _catalogue(languages: tuple[str, ...]) -> gettext.NullTranslations:
-    """gettext's own dgettext looks for the file at every call, and some calls here are made under a lock."""
-    ours = gettext.translation(
-        "labctl", gettext.bindtextdomain("labctl"), languages=list(languages), fallback=True
-    )
+    """Read once: some calls here are made under a lock."""
+    ours = gettext.translation("labctl", _LABCTL, languages=list(languages), fallback=True)
     ours.add_fallback(gettext.translation("sentences", _SENTENCES, languages=list(languages), fallback=True))
     return ours

@@ -64,6 +64,7 @@ def report(seen: Seen, previous: StatusReport | None, now: datetime) -> StatusRe
     enforcer = seen.enforcer
     judged = (
         _disk(seen.facts, _was(before, "DiskPressure")),
+        _silence(seen.facts),
         _memory(seen.facts, _was(before, "MemoryPressure")),
         _heat(seen.facts, _was(before, "Overheated")),
         _clock(seen.facts, _was(before, "ClockSkewed")),
@@ -146,6 +147,16 @@ def _disk(facts: Facts, was: bool) -> _Verdict:
     left = reduce(lambda some, one: sentence("{some}, {one}", some=some, one=one), others, first)
     told = sentence("The disk is nearly full: {left} are left; make room.", left=left)
     return _Verdict("DiskPressure", True, "DiskFull", told)
+
+
+def _silence(facts: Facts) -> _Verdict:
+    if not facts.silent:
+        return _Verdict("DiskSilent", False, "Answers", sentence("Every disk answers."))
+    told = sentence(
+        "The disk of {mounts} does not answer: it may be dying; save what is on it and replace it.",
+        mounts=", ".join(facts.silent),
+    )
+    return _Verdict("DiskSilent", True, "NoAnswer", told)
 
 
 def _memory(facts: Facts, was: bool) -> _Verdict:
