@@ -6,7 +6,7 @@ import struct
 import sys
 from pathlib import Path
 
-from agent.core.changes import Change, Effect, Forget, Remember, Run, SetKernel
+from agent.core.changes import Change, Effect, Forget, LoadRules, Remember, Run, SetKernel
 from agent.core.messages import Call, Leave, Left, Refused, Return
 from agent.core.reconcile import whole_plan
 from agent.host import Host
@@ -34,6 +34,10 @@ _WHYS = (
     mark("the lab no longer manages the kernel"),
     mark("the lab no longer manages the desktop"),
     mark("the lab no longer manages the time"),
+    mark("the lab no longer manages the network"),
+    mark("the kernel's table is not the lab's"),
+    mark("the proxy does not run"),
+    mark("it has other hosts"),
     mark("timesyncd has not read its servers since they changed"),
 )
 """What plans give as reasons; the few that carry a value are shown as they are."""
@@ -102,6 +106,8 @@ def _lines(change: Change) -> list[str]:
                 continue
             case SetKernel(key, value):
                 told = _("set {key} = {value}").format(key=key, value=value)
+            case LoadRules(table, rules):
+                told = (_("load table {table}") if rules else _("remove table {table}")).format(table=table)
             case Run(argv):
                 told = _("run {program}").format(program=" ".join(argv))
             case _other:

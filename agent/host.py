@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from agent.core.changes import (
     FileState,
+    LoadRules,
     MakeDirectory,
     RemoveDirectory,
     RemoveFile,
@@ -24,6 +25,7 @@ from agent.core.changes import (
     SetKernel,
     WriteFile,
 )
+from agent.netlink import PacketFilter
 from agent.ports import ActionFailed, HostAction
 
 STAGING = "/etc/lab-agent/staging"
@@ -33,15 +35,26 @@ place, because Chromium reads every file in its policy directory."""
 MAX_FILE = 4 << 20
 """Longest file that is read whole (4 MiB); a longer one is not ours anyway."""
 
+_RULES_BELOW = "/run/lab-agent/nftables/"
+_NO_PROCESS = FileState(content=b"", mode=0o644)
+
 _ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
 
 
 class Host:
     """A PC (`root` is `/`) or a prefix that stands for one."""
 
-    def __init__(self, root: Path = Path("/"), log: Callable[[str], None] = lambda _line: None) -> None:
+    def __init__(
+        self,
+        root: Path = Path("/"),
+        log: Callable[[str], None] = lambda _line: None,
+        packet_filter: PacketFilter | None = None,
+    ) -> None:
         self._root = root
         self._log = log
+        self._filter = packet_filter
+        self._rules: dict[str, str | None] = {}
+        self._rules_at: dict[str, int] = {}
         self._real = root == Path("/")
         self._uid = os.geteuid()
 
@@ -80,6 +93,25 @@ class Host:
             return None
         return " ".join(text.split())
 
+    def rules(self, table: str) -> str | None:
+        """See Reader. nft is run only when the kernel's ruleset is another one than the last time."""
+        if not self._real:
+            state = self.file(_RULES_BELOW + table)
+            return None if state is None else state.content.decode()
+        generation = self._filter.generation() if self._filter is not None else -1
+        if generation < 0 or self._rules_at.get(table) != generation:
+            done = self.run(("nft", "-s", "-n", "list", "table", "inet", table), timeout_s=10)
+            self._rules[table] = done.stdout.decode() if done.returncode == 0 else None
+            self._rules_at[table] = generation
+        return self._rules[table]
+
+    def running(self, unit: str) -> bool:
+        """See Reader. Under a prefix nothing runs, and that is as it should be there."""
+        return not self._real or self.file(f"/sys/fs/cgroup/system.slice/{unit}/cgroup.procs") not in (
+            None,
+            _NO_PROCESS,
+        )
+
     def do(self, action: HostAction) -> None:
         """See HostWriter."""
         try:
@@ -95,6 +127,8 @@ class Host:
                     self._remove_directory(self._at(path))
                 case SetKernel(key, value):
                     self._set_kernel(key, value)
+                case LoadRules(table, rules):
+                    self._load_rules(table, rules)
                 case Run():
                     self._run(action)
         except OSError as error:
@@ -211,6 +245,19 @@ class Host:
         with os.fdopen(handle, "w", encoding="utf-8") as stream:
             stream.write(value + "\n")
 
+    def _load_rules(self, table: str, rules: str) -> None:
+        if not self._real:
+            file = self._at(_RULES_BELOW + table)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(rules, encoding="utf-8") if rules else file.unlink(missing_ok=True)
+            return
+        # Named and deleted first: nft has no "replace", but one transaction for all of its input.
+        script = f"table inet {table}\ndelete table inet {table}\n{rules}"
+        done = self.run(("nft", "-f", "-"), timeout_s=10, stdin=script.encode())
+        if done.returncode != 0:
+            said = done.stderr.decode(errors="replace").strip().splitlines()
+            raise ActionFailed(f"the packet filter does not take table {table}: {''.join(said[:1])}")
+
     def _run(self, action: Run) -> None:
         if not self._real:
             self._log(f"under a prefix nothing is run: {' '.join(action.argv)}")
@@ -287,5 +334,7 @@ def _describe(action: HostAction) -> str:
             return f"cannot make the directory {path}"
         case SetKernel(key, value):
             return f"cannot set {key} to {value}"
+        case LoadRules(table):
+            return f"cannot load the packet filter's table {table}"
         case Run(argv):
             return f"cannot run {' '.join(argv)}"

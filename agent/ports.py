@@ -5,6 +5,7 @@ from typing import Protocol
 
 from agent.core.changes import (
     Forget,
+    LoadRules,
     MakeDirectory,
     Owned,
     Reader,
@@ -16,7 +17,7 @@ from agent.core.changes import (
     WriteFile,
 )
 
-HostAction = WriteFile | RemoveFile | MakeDirectory | RemoveDirectory | SetKernel | Run
+HostAction = WriteFile | RemoveFile | MakeDirectory | RemoveDirectory | SetKernel | LoadRules | Run
 
 
 class ActionFailed(Exception):

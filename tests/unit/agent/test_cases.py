@@ -12,6 +12,7 @@ from agent.core.changes import (
     Action,
     FileState,
     Forget,
+    LoadRules,
     MakeDirectory,
     Owned,
     Remember,
@@ -75,6 +76,8 @@ def _given(kind: str, case: dict[str, Any]) -> tuple[Resources, FakeHost, dict[s
         directories=set(table.get("directories", ())),
         kernel=table.get("kernel"),
     )
+    host.tables = dict(table.get("tables", {}))
+    host.units = set(table.get("units", ()))
     remembered = case.get("owned", {})
     owned = {
         path: encode(Original(state=None if text is False else _state(text)))
@@ -109,6 +112,8 @@ def _line(action: Action) -> str:
             return f"rmdir {path}"
         case SetKernel(key, value):
             return f"set {key}={value}"
+        case LoadRules(table, rules):
+            return f"rules {table}" if rules else f"no rules {table}"
         case Run(argv):
             return f"run {' '.join(argv)}"
         case Remember(_, key):
