@@ -28,7 +28,7 @@ from agent.links import LinkWatch
 from agent.local_client import EnforcerLink
 from agent.notify import notify, watchdog_every_s
 from agent.renewal import Renewal
-from agent.settings import Paths, Settings, SettingsError, load
+from agent.settings import Paths, Settings
 from agent.tls import Papers, Peer, Unusable, stranger
 from contract.exchange import EXCHANGE_PATH
 from contract.pairing import PAIR_FINISH_PATH, PAIR_START_PATH
@@ -300,15 +300,3 @@ def _is_address(text: str) -> bool:
 
 def _has_ipv6() -> bool:
     return Path("/proc/net/if_inet6").exists()
-
-
-if __name__ == "__main__":
-    import argparse
-
-    parser = argparse.ArgumentParser(prog="python -m agent.front", description="Run the front alone.")
-    parser.add_argument("--root", type=Path, default=Path("/"), help="keep every path below this folder")
-    chosen = Paths(parser.parse_args().root)
-    try:
-        sys.exit(main(load(chosen), chosen))
-    except SettingsError as error:
-        sys.exit(str(error))

@@ -56,12 +56,13 @@ class Host:
         self._rules: dict[str, str | None] = {}
         self._rules_at: dict[str, int] = {}
         self._real = root == Path("/")
+        self._prefix = "" if self._real else str(root)
         self._uid = os.geteuid()
 
     def file(self, path: str) -> FileState | None:
         """See Reader. Links are not followed; what is not a regular file of ours has no content."""
         try:
-            handle = os.open(self._at(path), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            handle = os.open(self._prefix + path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -81,16 +82,22 @@ class Host:
     def names(self, path: str) -> tuple[str, ...] | None:
         """See Reader."""
         try:
-            return tuple(sorted(os.listdir(self._at(path))))  # noqa: PTH208  # names alone, thrice as fast
+            return tuple(sorted(os.listdir(self._prefix + path)))  # noqa: PTH208  # names alone, thrice as fast
         except (FileNotFoundError, NotADirectoryError):
             return None
 
     def kernel(self, key: str) -> str | None:
         """See Reader."""
         try:
-            text = self._parameter(key).read_text(encoding="utf-8", errors="replace")
+            handle = os.open(self._parameter(key), os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
             return None
+        try:
+            text = _read_all(handle).decode(errors="replace")
+        except OSError:  # a parameter that may be written only
+            return None
+        finally:
+            os.close(handle)
         return " ".join(text.split())
 
     def rules(self, table: str) -> str | None:
@@ -199,8 +206,8 @@ class Host:
     def _at(self, path: str) -> Path:
         return self._root / path.lstrip("/")
 
-    def _parameter(self, key: str) -> Path:
-        return self._at("/proc/sys/" + (key if "/" in key else key.replace(".", "/")))
+    def _parameter(self, key: str) -> str:
+        return f"{self._prefix}/proc/sys/{key if '/' in key else key.replace('.', '/')}"
 
     def _write(self, action: WriteFile) -> None:
         staging = self._at(STAGING)
@@ -237,8 +244,9 @@ class Host:
     def _set_kernel(self, key: str, value: str) -> None:
         parameter = self._parameter(key)
         if not self._real:
-            parameter.parent.mkdir(parents=True, exist_ok=True)
-            parameter.write_text(value + "\n", encoding="utf-8")
+            kept = Path(parameter)
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            kept.write_text(value + "\n", encoding="utf-8")
             return
         # Never create: a wrong key is a sentence, not a file.
         handle = os.open(parameter, os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)

@@ -5,6 +5,7 @@ the exchange gives, so whoever takes the front over cannot pair the PC with
 another lab.
 """
 
+import os
 import selectors
 import sys
 from collections.abc import Callable
@@ -118,10 +119,9 @@ class Pairing:
         self._show(None)
 
     def _new_code(self) -> Code:
-        import secrets  # noqa: PLC0415  # with it comes OpenSSL, which only a station without a lab has to carry
-
         self._tries = 0
-        digits = f"{secrets.randbelow(10**CODE_DIGITS):0{CODE_DIGITS}d}"
+        # As even as secrets.randbelow to 32 places, which would bring OpenSSL into the process for good.
+        digits = f"{int.from_bytes(os.urandom(16)) % 10**CODE_DIGITS:0{CODE_DIGITS}d}"
         code = Code(digits, self._clock.now() + timedelta(seconds=CODE_LIFE_S))
         self._show(code)
         return code

@@ -8,20 +8,20 @@ import errno
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
-from inotify_simple import INotify, flags
+from agent.inotify import Flag, Inotify
 
 _EVENTS = (
-    flags.MODIFY
-    | flags.ATTRIB
-    | flags.CLOSE_WRITE
-    | flags.MOVED_FROM
-    | flags.MOVED_TO
-    | flags.CREATE
-    | flags.DELETE
-    | flags.DELETE_SELF
-    | flags.MOVE_SELF
-    | flags.ONLYDIR
-    | flags.EXCL_UNLINK
+    Flag.MODIFY
+    | Flag.ATTRIB
+    | Flag.CLOSE_WRITE
+    | Flag.MOVED_FROM
+    | Flag.MOVED_TO
+    | Flag.CREATE
+    | Flag.DELETE
+    | Flag.DELETE_SELF
+    | Flag.MOVE_SELF
+    | Flag.ONLYDIR
+    | Flag.EXCL_UNLINK
 )
 
 
@@ -30,13 +30,13 @@ class Watch:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._inotify = INotify(nonblocking=True)
+        self._inotify = Inotify()
         self._names: dict[int, frozenset[str] | None] = {}
         self._wanted: dict[str, frozenset[str] | None] = {}
 
     def fileno(self) -> int:
         """The descriptor that becomes readable."""
-        return int(self._inotify.fileno())
+        return self._inotify.fileno()
 
     def follow(self, paths: Iterable[str]) -> None:
         """Watch for changes of these files from now on, and of nothing else.
@@ -65,10 +65,10 @@ class Watch:
     def take(self) -> bool:
         """Take what has happened; whether any of it concerns a watched file."""
         concerns = False
-        for event in self._inotify.read(timeout=0):
-            names = self._names.get(event.wd, frozenset())
-            own = flags.DELETE_SELF | flags.MOVE_SELF | flags.Q_OVERFLOW | flags.IGNORED
-            concerns = concerns or bool(event.mask & own) or names is None or event.name in names
+        for event in self._inotify.read():
+            names = self._names.get(event.watch, frozenset())
+            own = Flag.DELETE_SELF | Flag.MOVE_SELF | Flag.Q_OVERFLOW | Flag.IGNORED
+            concerns = concerns or bool(event.flags & own) or names is None or event.name in names
         return concerns
 
     def close(self) -> None:

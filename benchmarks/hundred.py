@@ -29,10 +29,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from agent.enforcer import Enforcer
 from agent.front import Front
+from agent.renewal import revocations_head
 from agent.settings import Paths, Settings
 from agent.trust import Trust, TrustStore
 from benchmarks.report import Absent, Result, report
 from controller.clock import Clock
+from controller.enrolment import CRL
 from controller.main import build
 from controller.paths import Paths as ControllerPaths
 from controller.pki import Leaf
@@ -126,6 +128,13 @@ def _pair(server: Path, agents: Sequence[tuple[Settings, Paths]]) -> None:
     controller = build(load_settings(paths.settings), paths, Clock())
     books = controller.books
     now = datetime.now(UTC)
+    with books.database.read() as tx:
+        number = books.store.counter(tx, CRL)
+    revocations = x509.load_der_x509_crl(books.pki.revocations((), number, now))
+    ca = _pem(books.pki.ca_der)
+    # A hundred agents that look into a list at once are a hundred helpers, here on one PC's processors.
+    listed = revocations_head(ca.decode(), number).encode()
+    listed += revocations.public_bytes(serialization.Encoding.PEM)
     for settings, place in agents:
         journal = PLACE / "journals" / settings.station
         journal.mkdir(parents=True)
@@ -142,7 +151,8 @@ def _pair(server: Path, agents: Sequence[tuple[Settings, Paths]]) -> None:
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
         place.identity_file.write_bytes(private + _pem(leaf.der))
-        place.ca_file.write_bytes(_pem(books.pki.ca_der))
+        place.ca_file.write_bytes(ca)
+        place.revocations_file.write_bytes(listed)
         trust = Trust(
             lab=books.lab,
             station=settings.station,

@@ -286,15 +286,19 @@ class Services:
 
         old = {view.id: complaint(view) for view in before}
 
-        def stands() -> dict[str, Standing]:
-            return {
-                station: standing(self._p.live.one(station), revision, old.get(station))
-                for station, revision in revisions.items()
-            }
+        def stands(station: str) -> Standing:
+            return standing(self._p.live.one(station), revisions[station], old.get(station))
 
+        def all_over() -> bool:
+            # Asked at every change of any station: what is over stays so, and the first that is not ends it.
+            while waited_for and stands(waited_for[-1]).over:
+                waited_for.pop()
+            return not waited_for
+
+        waited_for = list(revisions)
         if wait_s > 0:
-            self._p.live.wait(lambda: all(one.over for one in stands().values()), wait_s)
-        now = sorted(stands().items())
+            self._p.live.wait(all_over, wait_s)
+        now = sorted((station, stands(station)) for station in revisions)
         return m.Rolled(
             publication=outcome.publication,
             revision=outcome.revision,

@@ -28,7 +28,6 @@ ROOMS = {
     "cryptography": {"agent/helpers/", "controller/pki.py", "kiosk_profiles/spid.py"},
     "spake2": {"agent/helpers/spake.py", "controller/enrolment.py"},
     "h11": {"agent/api.py"},
-    "inotify_simple": {"agent/watch.py"},
     "sqlite3": {"agent/journal.py", "controller/store/"},
     "fastapi": {"controller/door.py"},
     "uvicorn": {"controller/door.py"},
@@ -72,9 +71,12 @@ def _loaded(module: str) -> set[str]:
     [
         (
             "agent.enforcer",
-            {"asyncio", "ssl", "zeroconf", "h11", "cryptography", "spake2", "psutil", "argparse"},
+            {
+                *("asyncio", "ssl", "zeroconf", "h11", "cryptography", "spake2", "psutil"),
+                *("argparse", "tempfile", "_hashlib"),  # half a megabyte each, and the last is OpenSSL
+            },
         ),
-        ("agent.front", {"sqlite3", "cryptography", "spake2", "pydantic", "requests", "inotify_simple"}),
+        ("agent.front", {"sqlite3", "cryptography", "spake2", "pydantic", "requests"}),
         (
             "controller.cli.main",
             {

@@ -1,6 +1,7 @@
 """The front's port in bad company: garbage, too much of everything, and all of it slowly."""
 
 import json
+import select
 import socket
 import time
 from collections.abc import Iterator
@@ -190,6 +191,8 @@ def test_one_peer_cannot_fill_the_port(front: FrontProcess) -> None:
         ) as other:
             other.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
             assert fault(other.recv(4096))[0] == 404
+        hung_up_on = select.select(flood, [], [], 0)[0]
+        assert len(hung_up_on) == 60 - 8
     finally:
         for peer in flood:
             peer.close()
