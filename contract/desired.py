@@ -19,8 +19,12 @@ SysctlKey = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9_]+(?:[./][A-Za-z0-9_-
 SysctlValue = Annotated[str, msgspec.Meta(pattern=r"^[^\n\x00]{1,200}$")]
 HostName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.:-]{0,251}[A-Za-z0-9])?$")]
 HostPattern = Annotated[
-    str, msgspec.Meta(pattern=r"^\.?[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$")
+    str,
+    msgspec.Meta(
+        pattern=r"^\.?[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$"
+    ),
 ]
+Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 KeyChord = Annotated[str, msgspec.Meta(pattern=r"^(?:[CASW]-){0,4}[A-Za-z0-9_]{1,40}$")]
 
 
@@ -70,6 +74,8 @@ class Network(Message, frozen=True):
     """
 
     hosts: Annotated[tuple[HostPattern, ...], msgspec.Meta(max_length=2000)]
+    ports: Annotated[tuple[Port, ...], msgspec.Meta(max_length=16)] = (443,)
+    """Where TLS may go (the proxy's CONNECT)."""
     user: Annotated[str, msgspec.Meta(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")] = "kiosk"
 
 

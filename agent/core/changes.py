@@ -84,7 +84,9 @@ class Forget(Message, frozen=True, tag="forget"):
     key: str
 
 
-Action = WriteFile | RemoveFile | MakeDirectory | RemoveDirectory | SetKernel | LoadRules | Run | Remember | Forget
+Action = (
+    WriteFile | RemoveFile | MakeDirectory | RemoveDirectory | SetKernel | LoadRules | Run | Remember | Forget
+)
 
 
 class Effect(IntEnum):

@@ -9,7 +9,6 @@ In force means: the table in the kernel is ours to the letter, the proxy runs,
 and it was started since its files changed (`loaded`, as in the time kind).
 """
 
-import hashlib
 from collections.abc import Iterable
 
 from agent.core.changes import Action, Change, Effect, Forget, LoadRules, Owned, Plan, Reader, Remember, Run
@@ -63,18 +62,28 @@ def plan(wanted: Resources, observed: Observed, owned: Owned) -> Plan:
     changes: list[Change] = []
     if not rules or observed.rules != rules:
         remember = () if _RULES in owned else (Remember(kind=NAME, key=_RULES, value=b""),)
-        why = f"there is no user {section.user} on this PC" if not rules else "the kernel's table is not the lab's"
+        why = (
+            f"there is no user {section.user} on this PC"
+            if not rules
+            else "the kernel's table is not the lab's"
+        )
         changes.append(_change(TABLE, Effect.TIGHTEN, why, *remember, LoadRules(table=TABLE, rules=rules)))
     wishes = (
-        FileWish(path=SETTINGS, content=proxy_settings().encode()),
+        FileWish(path=SETTINGS, content=proxy_settings(section).encode()),
         FileWish(path=HOSTS, content=proxy_hosts(section).encode()),
     )
-    digest = hashlib.sha256(b"".join(wish.content for wish in wishes)).digest()
-    if not (all(map(planner.is_right, wishes)) and owned.get(_LOADED) == digest and observed.running):
+    content = b"".join(wish.content for wish in wishes)
+    if not (all(map(planner.is_right, wishes)) and owned.get(_LOADED) == content and observed.running):
         written = [change for wish in wishes for change in planner.put(wish, Effect.LOOSEN)]
-        why = written[0].why if written else "the proxy does not run" if not observed.running else "it has other hosts"
+        why = (
+            written[0].why
+            if written
+            else "the proxy does not run"
+            if not observed.running
+            else "it has other hosts"
+        )
         actions = (action for change in written for action in change.actions)
-        loaded = Remember(kind=NAME, key=_LOADED, value=digest)
+        loaded = Remember(kind=NAME, key=_LOADED, value=content)
         changes.append(
             _change(HOSTS, Effect.LOOSEN, why, Forget(kind=NAME, key=_LOADED), *actions, _START, loaded)
         )
@@ -102,9 +111,9 @@ def kernel_rules(uid: int) -> str:
 """
 
 
-def proxy_settings() -> str:
-    """tinyproxy: loopback only, deny unless listed, TLS to port 443 only, nothing written down."""
-    return f"""# Written by lab-agent; what is changed here is put back.
+def proxy_settings(network: Network) -> str:
+    """tinyproxy: loopback only, deny unless listed, TLS to named ports only, nothing written down."""
+    head = f"""# Written by lab-agent; what is changed here is put back.
 Port {PORT}
 Listen 127.0.0.1
 Allow 127.0.0.1
@@ -112,11 +121,11 @@ Timeout 120
 MaxClients 200
 LogLevel Critical
 Filter "{HOSTS}"
-FilterType ere
+FilterExtended On
 FilterDefaultDeny Yes
-ConnectPort 443
 DisableViaHeader Yes
 """
+    return head + "".join(f"ConnectPort {port}\n" for port in sorted(set(network.ports)))
 
 
 def proxy_hosts(network: Network) -> str:

@@ -36,7 +36,7 @@ class FakeHost:
                 above = dirname(above)
         self.parameters = dict(kernel or {})
         self.tables: dict[str, str] = {}
-        self.units: set[str] = set()
+        self.units = {"systemd-timesyncd.service"}
         self.ran: list[tuple[str, ...]] = []
         self.broken: set[str] = set()
 
@@ -101,7 +101,13 @@ class FakeHost:
 
     def snapshot(self) -> tuple[object, ...]:
         """Everything there is, to compare before and after."""
-        return dict(self.files), set(self.directories), dict(self.parameters), dict(self.tables), set(self.units)
+        return (
+            dict(self.files),
+            set(self.directories),
+            dict(self.parameters),
+            dict(self.tables),
+            set(self.units),
+        )
 
     def _may(self, what: str) -> None:
         if what in self.broken:

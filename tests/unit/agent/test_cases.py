@@ -77,15 +77,15 @@ def _given(kind: str, case: dict[str, Any]) -> tuple[Resources, FakeHost, dict[s
         kernel=table.get("kernel"),
     )
     host.tables = dict(table.get("tables", {}))
-    host.units = set(table.get("units", ()))
+    host.units |= set(table.get("units", ()))
     remembered = case.get("owned", {})
     owned = {
         path: encode(Original(state=None if text is False else _state(text)))
         for path, text in remembered.get("files", {}).items()
     }
     owned |= {key: text.encode() for key, text in remembered.get("other", {}).items()}
-    for path in remembered.get("loaded", ()):
-        owned["loaded"] = host.files[path].content
+    if "loaded" in remembered:
+        owned["loaded"] = b"".join(host.files[path].content for path in remembered["loaded"])
     return wanted, host, {kind: owned}
 
 
