@@ -58,4 +58,6 @@ class PacketFilter:
 
 
 def _socket() -> socket.socket:
-    return socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_NETFILTER)
+    made = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_NETFILTER)
+    made.bind((0, 0))  # the kernel's broadcasts pass by a socket that has no port yet
+    return made

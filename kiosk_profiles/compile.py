@@ -193,8 +193,9 @@ def _network_rows(resolved: Resolved) -> Iterator[Row]:
     """Hosts that parts of pages may come from, beside those that the browser may open."""
     for name, _setting in resolved.chosen("services"):
         placed = resolved.services.get(name)
-        for host in placed.bundle.network_only if placed is not None else ():
-            yield Row("network.allow", host, f"service {name}", placed.file, placed.lines.get(host, 1))
+        if placed is not None:
+            for host in placed.bundle.network_only:
+                yield Row("network.allow", host, f"service {name}", placed.file, placed.lines.get(host, 1))
     for key, setting in sorted(resolved.settings.items()):
         if key[:2] == ("network", "allow"):
             yield _row("network.allow", key[2], setting.source)

@@ -22,7 +22,9 @@ UNIT = "lab-proxy.service"
 PORT = 8118
 SETTINGS = "/etc/lab-agent/proxy/tinyproxy.conf"
 HOSTS = "/etc/lab-agent/proxy/hosts"
-PASSWD = "/etc/passwd"
+ACCOUNTS = "/etc/passwd"
+
+_PROCESSES = f"/sys/fs/cgroup/system.slice/{UNIT}/cgroup.events"
 
 _OUT = "the lab no longer manages the network"
 _LOADED = "loaded"
@@ -91,8 +93,8 @@ def plan(wanted: Resources, observed: Observed, owned: Owned) -> Plan:
 
 
 def watched(wanted: Resources) -> tuple[str, ...]:
-    """The proxy's files; the kernel tells of its table itself."""
-    return () if wanted.network is None else (SETTINGS, HOSTS)
+    """The proxy's files and its control group; the kernel tells of its table itself."""
+    return () if wanted.network is None else (SETTINGS, HOSTS, _PROCESSES)
 
 
 def kernel_rules(uid: int) -> str:
@@ -156,7 +158,7 @@ def _change(subject: str, effect: Effect, why: str, *actions: Action) -> Change:
 
 
 def _uid(reader: Reader, user: str) -> int | None:
-    state = reader.file(PASSWD)
+    state = reader.file(ACCOUNTS)
     for line in (state.content if state is not None else b"").decode(errors="replace").splitlines():
         fields = line.split(":")
         if len(fields) >= 3 and fields[0] == user and fields[2].isdigit():
