@@ -339,17 +339,18 @@ class _Connection(asyncio.Protocol):
         if task.cancelled():
             return
         self._answering = self._call = None
-        error = task.exception()
-        if error is not None:
-            _log.error("a request could not be answered", exc_info=error)
-            reply = Reply(500, Fault("The station could not answer; see its journal."))
-        else:
+        try:
             reply = task.result()
+            body = encode(reply.body)
+        except Exception:  # noqa: BLE001  # a bug is the peer's 500 and a traceback in the journal
+            _log.exception("a request could not be answered")
+            reply = Reply(500, Fault("The station could not answer; see its journal."))
+            body = encode(reply.body)
         if self._transport is None or self._transport.is_closing():
             return
         self.proven = self.door.context is not None
         headers = [("Retry-After", str(max(1, round(reply.retry_after_s))))] if reply.retry_after_s else []
-        self._respond(reply.status, encode(reply.body), headers)
+        self._respond(reply.status, body, headers)
         if self._last or self._http.our_state is not h11.DONE:
             self._linger()
             return

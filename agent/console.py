@@ -75,7 +75,7 @@ def _plan(paths: Paths, desired: Path | None, as_json: bool) -> int:
     if not file.exists():
         file.parent.stat()  # a folder that is not for us is another mistake than one that is not there
         return _failed(_("the agent has never run here; start it first (systemctl start lab-enforcer)"))
-    journal = Journal(file)
+    signed, owned = Journal.peek(file)
     wanted = Resources()
     if desired is not None:
         try:
@@ -84,9 +84,9 @@ def _plan(paths: Paths, desired: Path | None, as_json: bool) -> int:
             return _failed(_("{file} cannot be read: {why}").format(file=desired, why=error.strerror))
         except ContractError as error:
             return _failed(_("{file} is not a desired state: {why}").format(file=desired, why=error))
-    elif (target := journal.target()) is not None:
-        wanted = decode(DesiredState, target[1].payload).resources
-    plan = whole_plan(KINDS, wanted, journal.owned(), Host(paths.root))
+    elif signed is not None:
+        wanted = decode(DesiredState, signed.payload).resources
+    plan = whole_plan(KINDS, wanted, owned, Host(paths.root))
     if as_json:
         _say(encode(plan).decode())
     elif not plan:

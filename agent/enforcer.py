@@ -12,10 +12,11 @@ import signal
 import socket
 import struct
 import sys
-from datetime import UTC, datetime
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from agent.clock import SystemClock
+from agent.clock import SystemClock, kernel_synchronised
 from agent.core.changes import Kind
 from agent.core.messages import (
     BeginPairing,
@@ -55,6 +56,9 @@ RETRY_S = (1.0, 60.0)
 
 NOTE_TIME_S = 3600.0
 """Between two notes of the time: a dead clock loses an hour at most."""
+
+AHEAD = timedelta(minutes=1)
+"""So far ahead of a synchronised clock the journal may be: NTP steps a clock back by less as a rule."""
 
 _MAX_PEERS = 8
 _HEAD = struct.Struct(">I")
@@ -103,15 +107,21 @@ class Peer:
 class Enforcer:
     """The loop around one Station."""
 
-    def __init__(self, settings: Settings, paths: Paths, kinds: tuple[Kind, ...] = KINDS) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        paths: Paths,
+        kinds: tuple[Kind, ...] = KINDS,
+        synchronised: Callable[[], bool] = kernel_synchronised,
+    ) -> None:
         self._paths = paths
         self._settings = settings
         journal = Journal(paths.enforcer_state / "journal.sqlite")
-        self._clock = SystemClock(journal.last_entry)
+        self._clock = SystemClock(journal.last_entry, synchronised)
         self._journal = journal
         self._filter = PacketFilter() if paths.root == Path("/") else None
         host = Host(paths.root, log, self._filter)
-        if datetime.now(UTC) < journal.last_entry:
+        if not set_right(self._clock, journal) and datetime.now(UTC) < journal.last_entry:
             log(host.set_clock(journal.last_entry))
         self._station = Station(
             settings=settings,
@@ -130,6 +140,7 @@ class Enforcer:
         self._retry = 0.0
         self._quiet_until = 0.0
         self._due: dict[str, float] = {}
+        self._feed: float | None = None
         self._stopping = False
 
     def run(self) -> None:
@@ -149,11 +160,11 @@ class Enforcer:
         self._due["note"] = self._clock.monotonic() + NOTE_TIME_S
         self._look()
         notify("READY=1", f"STATUS=station {self._settings.station}")
-        feed = watchdog_every_s()
-        if feed is not None:
+        self._feed = watchdog_every_s()
+        if self._feed is not None:
             self._due["watchdog"] = 0.0
         while not self._stopping:
-            for key, mask in self._selector.select(self._until_due(feed)):
+            for key, mask in self._selector.select(self._until_due()):
                 if isinstance(key.data, Peer):
                     self._talk(key.data, mask)
                 else:
@@ -164,7 +175,7 @@ class Enforcer:
     def _stop(self, _number: int, _frame: object) -> None:
         self._stopping = True
 
-    def _until_due(self, feed: float | None) -> float:
+    def _until_due(self) -> float:
         """Do what is due; seconds until the next thing is."""
         now = self._clock.monotonic()
         due = {name for name, at in self._due.items() if at <= now}
@@ -176,8 +187,8 @@ class Enforcer:
                 self._journal.touch(self._clock.now())
             except JournalError as error:
                 log(str(error))
-        if "watchdog" in due and feed is not None:
-            self._due["watchdog"] = now + feed
+        if "watchdog" in due and self._feed is not None:
+            self._due["watchdog"] = now + self._feed
             notify("WATCHDOG=1")
         if self._station.pairing is None:
             self._due.pop("code", None)
@@ -187,6 +198,8 @@ class Enforcer:
         return max(0.0, min(self._due.values()) - self._clock.monotonic())
 
     def _look(self) -> None:
+        if set_right(self._clock, self._journal):
+            self._station.version += 1  # the front takes the time from the state
         converged = self._station.look()
         self._files.follow(self._station.watched())
         now = self._clock.monotonic()
@@ -229,11 +242,12 @@ class Enforcer:
     def _welcome(self, listener: socket.socket) -> None:
         try:
             link, _ = listener.accept()
-        except BlockingIOError:
+        except OSError:  # nobody any more, or no descriptor left: the next one is asked again
             return
         raw = link.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
         _pid, uid, _gid = _CREDENTIALS.unpack(raw)
-        if len(self._peers) >= _MAX_PEERS:
+        # One place is root's: a front that takes all of its own cannot keep `lab-agent unpair` out.
+        if len(self._peers) >= _MAX_PEERS + (uid == 0):
             link.close()
             return
         link.setblocking(False)
@@ -255,6 +269,9 @@ class Enforcer:
             self._send(peer, Return(number=call.number, reply=self._reply(peer, call)))
             if self._station.version != version:
                 self._look()
+            # A read may bring a thousand calls, each with a helper: the PC is looked after in between.
+            self._files_changed()
+            self._until_due()
         self._flush(peer)
 
     def _reply(self, peer: Peer, call: Call) -> Reply:
@@ -327,6 +344,24 @@ class Enforcer:
             self._station.pairing.close()
         self._paths.socket.unlink(missing_ok=True)
         self._journal.close()
+
+
+def set_right(clock: SystemClock, journal: Journal) -> bool:
+    """Date the journal back where it is ahead of a clock that is known to be right; whether it was."""
+    last = journal.last_entry
+    if datetime.now(UTC) >= last - AHEAD:
+        return False
+    now = clock.right()
+    if now is None:
+        return False
+    try:
+        journal.set_back(now)
+    except JournalError as error:
+        log(str(error))
+        return False
+    clock.lower(now)
+    log(f"the journal's last entry is of {last:%Y-%m-%d %H:%M} UTC: the clock was ahead, and is right now")
+    return True
 
 
 def main(settings: Settings, paths: Paths) -> int:

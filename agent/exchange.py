@@ -25,16 +25,20 @@ from agent.core.messages import (
     Refused,
 )
 from agent.core.messages import Reply as EnforcerReply
+from agent.core.status import LINK_BEGINS_S
 from agent.local_client import AWAY, EnforcerLink
 from agent.renewal import Renewal
 from agent.tls import Papers, Unusable
-from contract.exchange import Answer, Ask, CommandResult, Fault, Refusal
+from contract.exchange import Answer, Ask, CommandResult, Fault, Refusal, Signed
 from contract.pairing import PairFinish, PairStart
 from contract.status import StatusReport
 from contract.wire import CONTRACT, ContractError, decode
 
 STATE_FOLLOWS_S = 5.0
 """How long the enforcer may take from a reply to the state that follows from it."""
+
+AGAIN_S = 0.1
+"""Between two tries to reach it."""
 
 T = TypeVar("T")
 
@@ -154,7 +158,7 @@ class Exchange:
                 refusals.append(Refusal("certificate", f"{why}."))
             self._reload()
         if ask.desired is not None:
-            reply = await self._link.call(Deliver(ask.desired))
+            reply = await self._deliver(ask.desired)
             if not isinstance(reply, Delivered):
                 refusals.append(Refusal("desired", _sentence(reply)))
             elif not reply.accepted:
@@ -169,6 +173,18 @@ class Exchange:
             else:
                 message = answer.message if isinstance(answer, Performed) else _sentence(answer)
                 refusals.append(Refusal("command", message))
+
+    async def _deliver(self, desired: Signed) -> EnforcerReply:
+        """Hand it over; an enforcer that is restarting has judged nothing and is tried again.
+
+        One that stays away is shown as EnforcerLost by then, and the controller
+        offers again what was refused when that condition ends.
+        """
+        while (reply := await self._link.call(Deliver(desired))) == AWAY:
+            if self._link.for_s >= LINK_BEGINS_S:
+                break
+            await asyncio.sleep(AGAIN_S)
+        return reply
 
     def _desired(self) -> int:
         return self._link.state.desired_revision if self._link.state else 0

@@ -162,7 +162,7 @@ def _disks() -> tuple[Disk, ...]:
             continue  # unmounted meanwhile, or not ours to see
         if device not in devices and usage.total > 0:
             devices.add(device)
-            found.append(Disk(mount, usage.total, usage.free))
+            found.append(Disk(sayable(mount), usage.total, usage.free))
     return tuple(found)
 
 
@@ -217,7 +217,15 @@ def _users() -> tuple[str, ...]:
                 names.add(pwd.getpwuid(int(uid)).pw_name)
             except KeyError:
                 continue
-    return tuple(sorted(names))
+    return tuple(sorted(map(sayable, names)))
+
+
+def sayable(name: str) -> str:
+    """A name from the system as text that JSON can carry: what is not UTF-8 in it becomes "?".
+
+    A stick's label or a bind mount may have any bytes, and one of them must not silence the station.
+    """
+    return name.encode(errors="replace").decode()
 
 
 def _kiosk(user: str) -> tuple[KioskProcess, ...]:

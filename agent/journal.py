@@ -8,7 +8,7 @@ no clock of the agent goes back behind that.
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -68,6 +68,21 @@ class Journal:
             with self._writing(datetime.fromtimestamp(0, UTC)):
                 self._set("epoch", os.urandom(8).hex())
 
+    @classmethod
+    def peek(cls, path: Path) -> tuple[Signed | None, dict[str, Owned]]:
+        """The newest desired state and what is owned, for whoever only looks; nothing is written or made."""
+        try:
+            with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=5)) as db:
+                owned: dict[str, Owned] = {}
+                for kind, key, value in db.execute("SELECT kind, key, value FROM owned"):
+                    owned.setdefault(kind, {})[key] = value
+                row = db.execute(
+                    "SELECT payload, signature FROM desired ORDER BY revision DESC LIMIT 1"
+                ).fetchone()
+        except sqlite3.Error as error:
+            raise JournalError(f"the journal cannot be read: {error}") from None
+        return (None if row is None else Signed(payload=row[0], signature=row[1])), owned
+
     @property
     def epoch(self) -> str:
         """Names this journal: a re-imaged PC has another."""
@@ -98,9 +113,14 @@ class Journal:
             raise JournalError(f"the journal cannot be read: {error}") from None
         return None if row is None else (row[0], Signed(payload=row[1], signature=row[2]))
 
-    def accept(self, revision: int, signed: Signed, now: datetime) -> None:
-        """A newer revision is wanted from now on; the one in force is kept beside it."""
+    def accept(self, revision: int, signed: Signed, now: datetime, *, anew: bool = False) -> None:
+        """A newer revision is wanted from now on; the one in force is kept beside it.
+
+        `anew`: it is the first of a pairing, whose revisions are not comparable with those before.
+        """
         with self._writing(now):
+            if anew:
+                self._set("applied", "0")
             self._db.execute("DELETE FROM desired WHERE revision <> ?", (self.applied,))
             self._db.execute(
                 "INSERT OR REPLACE INTO desired VALUES (?, ?, ?, ?)",
@@ -136,9 +156,11 @@ class Journal:
 
     def result_of(self, command: str) -> CommandResult | None:
         """What came of a command that was done before."""
-        row = self._db.execute("SELECT result FROM commands WHERE id = ?", (command,)).fetchone()
         try:
+            row = self._db.execute("SELECT result FROM commands WHERE id = ?", (command,)).fetchone()
             return None if row is None else decode(CommandResult, row[0])
+        except sqlite3.Error as error:
+            raise JournalError(f"the journal cannot be read: {error}") from None
         except ContractError as error:
             raise JournalError(f"the journal holds a result that cannot be read: {error}") from None
 
@@ -161,6 +183,11 @@ class Journal:
         """Note the time, so that a dead clock starts from here and not from 1970."""
         with self._writing(now):
             pass
+
+    def set_back(self, now: datetime) -> None:
+        """The last entry was dated in the future, and `now` is known to be right."""
+        with self._writing(None):
+            self._set("touched", now.isoformat())
 
     def close(self) -> None:
         """Close the file; a journal that is not closed is as good after a crash."""

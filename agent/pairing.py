@@ -81,9 +81,9 @@ class Pairing:
         self._end_helper()
         if self._tries >= WRONG_TRIES:
             self.code = self._new_code()
+            # Not "try again later": with the old code that would only use up the new one.
             return Refused(
-                message=f"{WRONG_TRIES} tries failed, so the PC shows a new code now: use that one",
-                retry_after_s=TRY_EVERY_S,
+                message=f"{WRONG_TRIES} tries failed, so the PC shows a new code now: use that one"
             )
         self._tries += 1
         try:

@@ -52,7 +52,7 @@ class Clock(Protocol):
     """Time as the agent takes it."""
 
     def now(self) -> datetime:
-        """UTC, never before the journal's last entry."""
+        """UTC, never before the journal's last entry (but see agent.clock)."""
 
     def monotonic(self) -> float:
         """Seconds that only grow; not related to now()."""

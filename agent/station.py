@@ -77,15 +77,16 @@ class Station:
         return {path for kind in self._kinds for path in kind.watched(self.wanted)}
 
     def state(self) -> EnforcerState:
-        """What the front may know."""
+        """What the front may know; of a desired state only what the lab it is paired with wants."""
+        held = self.desired if self._is_ours(self.desired) else None
         return EnforcerState(
             station=self._settings.station,
             epoch=self._journal.epoch,
             lab="" if self.trust is None else self.trust.lab,
             ca=b"" if self.trust is None else self.trust.ca,
-            profile="" if self.desired is None else self.desired.profile,
-            desired_revision=0 if self.desired is None else self.desired.revision,
-            applied_revision=self._journal.applied,
+            profile="" if held is None else held.profile,
+            desired_revision=0 if held is None else held.revision,
+            applied_revision=0 if held is None else self._journal.applied,
             conditions=tuple(sorted(self._conditions.values(), key=lambda found: found.type)),
             at=self._clock.now(),
         )
@@ -101,6 +102,8 @@ class Station:
             outcome = converge(self._kinds, self.wanted, self._host, self._journal)
             if outcome.converged:
                 self._journal.set_applied(revision, self._clock.now())
+                if self._is("JournalFailed", "CannotWrite"):
+                    self._journal.touch(self._clock.now())  # seen to work again, not only not needed
                 if "JournalFailed" in self._conditions:
                     self._say("JournalFailed", False, "Written", "the journal can be written")
         except JournalError as error:
@@ -117,9 +120,9 @@ class Station:
         trust = self.trust
         if trust is None:
             return Delivered(accepted=False, revision=0, message="this station is not paired")
-        held = self.desired
+        held = self.desired if self._is_ours(self.desired) else None
         try:
-            target = self._journal.target()
+            target = None if held is None else self._journal.target()
             if target is not None and target[1] == signed:
                 return Delivered(accepted=True, revision=target[0])
             desired = decode(DesiredState, check_seal(self._host, signed, trust.signing_key))
@@ -130,7 +133,7 @@ class Station:
                 return self._refuse(
                     f"revision {desired.revision} is not newer than {held.revision}, which is held"
                 )
-            self._journal.accept(desired.revision, signed, self._clock.now())
+            self._journal.accept(desired.revision, signed, self._clock.now(), anew=held is None)
         except SealBroken as error:
             return self._refuse(str(error))
         except ContractError as error:
@@ -198,14 +201,24 @@ class Station:
     def _finish_leaving(self) -> None:
         self._trusts.remove()
         for file in (self._paths.identity_file, self._paths.ca_file, self._paths.revocations_file):
-            file.unlink(missing_ok=True)
+            try:
+                file.unlink(missing_ok=True)
+            except OSError as error:  # the folder is the front's, who may have put anything there
+                self._log(f"{file} is left: {error.strerror}")
         self._journal.end_unpairing(self._clock.now())
 
     def _load(self) -> None:
         self.version += 1
         self.trust = self._trusts.load(self._settings.station)
-        target = self._journal.target() if self.trust is not None else None
+        # Also without trust: a PC that was given another name, or lost its trust, was let go by nobody. Only
+        # an unpairing takes the desired state out of the journal, and with it what it locks.
+        target = self._journal.target()
         self.desired = None if target is None else decode(DesiredState, target[1].payload)
+        if self.desired is not None and not self._is_ours(self.desired):
+            self._log(
+                f"what {self.desired.station} of lab {self.desired.lab} was told stays in force"
+                " until a lab says something else or root runs lab-agent unpair"
+            )
         if self.trust is not None and self.pairing is not None:
             self.pairing.close()
             self.pairing = None
@@ -233,6 +246,15 @@ class Station:
             paired_at=self._clock.now(),
         )
         self._trusts.save(trust)
+
+    def _is_ours(self, desired: DesiredState | None) -> bool:
+        """Whether a desired state is of the pairing that is in force."""
+        trust = self.trust
+        return (
+            desired is not None
+            and trust is not None
+            and (desired.lab, desired.station) == (trust.lab, trust.station)
+        )
 
     def _problem(self, document: DesiredState | Command, trust: Trust) -> str:
         """Why a document that the lab signed is not for us; empty if it is."""

@@ -42,7 +42,7 @@ def down_command() -> str:
 
 def quiet(site: Site, seconds: float = 2.0) -> None:
     """Let what the last measurement set off come to rest."""
-    wait_for(lambda: _settled(site), 60, "ten PCs online and converged")
+    wait_for(lambda: _settled(site), 120, "ten PCs online and converged")
     time.sleep(seconds)
 
 
@@ -58,6 +58,8 @@ def until(look: Callable[[], bool], seconds: float, what: str, every: float = 0.
 def _settled(site: Site) -> bool:
     stations = site.status().values()
     return len(stations) == PCS and all(
-        station["presence"] == "online" and 0 < station["desired"] == station["applied"]
+        station["presence"] == "online"
+        and 0 < station["desired"] == station["applied"]
+        and not any(one["type"] == "EnforcerLost" and one["status"] for one in station["conditions"])
         for station in stations
     )

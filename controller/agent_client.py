@@ -8,6 +8,7 @@ cost one thread a bounded time and a bounded number of bytes, no more.
 
 import socket
 import ssl
+import struct
 import threading
 import time
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import HTTPError
 
 from contract import wire
 from contract.exchange import EXCHANGE_PATH, Answer, Ask, Fault
@@ -119,6 +121,8 @@ class _Line:
 
 def _shut(sock: socket.socket) -> None:
     try:
+        # What is unsent is thrown away at the close: a PC whose cable comes back must not get an old message.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         # The plain socket below TLS: shutdown of an SSLSocket would wait for its reader.
         socket.socket.shutdown(sock, socket.SHUT_RDWR)
     except OSError:
@@ -183,17 +187,16 @@ class AgentClient:
         self._line.cut()
 
     def exchange(self, ask: Ask) -> Answer | Failure:
-        """One round. Takes at most CONNECT_S + hold + ANSWER_S seconds, twice that after a stumble.
+        """One round. Takes at most CONNECT_S + hold + ANSWER_S seconds.
 
-        A kept connection may have died while nobody looked: where it fails, the
-        round is tried again on a new one (it is idempotent), and `stumbled` set.
+        `stumbled` says that it failed on a kept connection, which may have died
+        while nobody looked: asking again, on a new one, is then worth it.
         """
-        answer_s = ask.hold_s + ANSWER_S
         before = self._line.count
-        result = self._post(EXCHANGE_PATH, ask, Answer, answer_s)
-        stale = isinstance(result, Failure) and result.kind == "away" and 0 < before == self._line.count
-        self.stumbled = stale and not self._closed
-        return self._post(EXCHANGE_PATH, ask, Answer, answer_s) if self.stumbled else result
+        result = self._post(EXCHANGE_PATH, ask, Answer, ask.hold_s + ANSWER_S)
+        away = isinstance(result, Failure) and result.kind == "away"
+        self.stumbled = away and 0 < before == self._line.count and not self._closed
+        return result
 
     def start_pairing(self, start: PairStart) -> PairOffer | Failure:
         """The first half of pairing."""
@@ -210,7 +213,8 @@ class AgentClient:
         self._reaper.arm(self._line, CONNECT_S + answer_s)
         try:
             status, body = self._round(path, wire.encode(message), answer_s)
-        except (requests.RequestException, OSError, ValueError) as error:
+        # HTTPError: the body is read from urllib3 itself, whose errors are none of requests' there.
+        except (requests.RequestException, HTTPError, OSError, ValueError) as error:
             failure = failure_of(error, self.address)
             return self._too_slow() if self._line.is_cut else failure
         finally:

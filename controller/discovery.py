@@ -12,13 +12,24 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from zeroconf import IPVersion, ServiceBrowser, ServiceInfo, ServiceStateChange, Zeroconf
+from zeroconf import (
+    IPVersion,
+    RecordUpdate,
+    RecordUpdateListener,
+    ServiceBrowser,
+    ServiceInfo,
+    ServiceStateChange,
+    Zeroconf,
+)
 
 from contract.identity import DEFAULT_PORT, SERVICE_TYPE, is_label
 from controller.clock import Clock
 from controller.failures import Address
 
 log = logging.getLogger(__name__)
+
+_SRV = 33
+"""Type of the record that says where a service is (RFC 2782)."""
 
 CANDIDATES = 8
 """Addresses kept for one id: more than any PC has, few enough to try them all in seconds."""
@@ -120,6 +131,7 @@ class Discovery:
                 self._zeroconf = Zeroconf(interfaces=list(self._interfaces))
             else:
                 self._zeroconf = Zeroconf(ip_version=IPVersion.V4Only)
+            self._zeroconf.add_listener(_Announcements(self._announced), None)
             self._browser = ServiceBrowser(self._zeroconf, SERVICE_TYPE, handlers=[self._on_change])
         except OSError as error:
             self.problem = error.strerror or str(error)
@@ -184,10 +196,14 @@ class Discovery:
         if state_change is ServiceStateChange.Removed:
             return  # a goodbye can be forged, and a PC that is really gone is noticed by its silence
         info = ServiceInfo(service_type, name)
+        if not info.load_from_cache(zeroconf):
+            self._resolvers.submit(self._resolve, zeroconf, info)
+
+    def _announced(self, zeroconf: Zeroconf, name: str) -> None:
+        """Somebody says where it is, for the first time or again."""
+        info = ServiceInfo(SERVICE_TYPE, name)
         if info.load_from_cache(zeroconf):
             self._take(info)
-        else:
-            self._resolvers.submit(self._resolve, zeroconf, info)
 
     def _resolve(self, zeroconf: Zeroconf, info: ServiceInfo) -> None:
         try:
@@ -211,5 +227,27 @@ class Discovery:
             with self._heard:
                 taken = self._hints.add(hint, self._clock.monotonic(), ours=ours)
                 self._heard.notify_all()
-            if taken:
+            if taken or ours:
                 self._found(hint)
+
+
+class _Announcements(RecordUpdateListener):
+    """Sees every announcement. ServiceBrowser tells of changes only, and a PC that was switched off
+    hard comes back with the words it had before."""
+
+    def __init__(self, announced: Callable[[Zeroconf, str], None]) -> None:
+        self._announced = announced
+        self._heard: dict[str, Zeroconf] = {}
+
+    def async_update_records(self, zc: Zeroconf, now: float, records: list[RecordUpdate]) -> None:
+        """Before the cache has them."""
+        for update in records:
+            record = update.new
+            if record.type == _SRV and record.name.endswith(SERVICE_TYPE):
+                self._heard[record.name] = zc
+
+    def async_update_records_complete(self) -> None:
+        """Now it has."""
+        heard, self._heard = self._heard, {}
+        for name, zc in heard.items():
+            self._announced(zc, name)

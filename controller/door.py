@@ -30,6 +30,7 @@ from contract.version import VERSION
 from controller import door_models as m
 from controller.problems import HTTP_STATUS, Problem
 from controller.services import Caller, Services
+from controller.store.database import StoreError
 
 log = logging.getLogger(__name__)
 
@@ -365,6 +366,10 @@ def _add_error_answers(app: FastAPI) -> None:
     @app.exception_handler(Problem)
     def refused(_: Request, problem: Problem) -> JSONResponse:
         return _answer(HTTP_STATUS[problem.kind], problem.error, problem.hint)
+
+    @app.exception_handler(StoreError)
+    def storeless(_: Request, error: StoreError) -> JSONResponse:
+        return _answer(500, f"{error}.", "Is the server's disk full? See: labctl doctor")
 
     @app.exception_handler(RequestValidationError)
     def invalid(_: Request, error: RequestValidationError) -> JSONResponse:

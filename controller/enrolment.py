@@ -11,6 +11,7 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from spake2 import SPAKE2_A
 
@@ -21,7 +22,7 @@ from contract.wire import CONTRACT
 from controller.agent_client import AgentClient, Reaper
 from controller.books import Books
 from controller.discovery import Discovery
-from controller.failures import Address, Failure
+from controller.failures import Address, Failure, clip
 from controller.pki import Leaf
 from controller.problems import Problem
 from controller.store.database import Tx
@@ -33,6 +34,9 @@ log = logging.getLogger(__name__)
 
 TURN_S = 1.0
 """A PC that was let go this moment needs so long to turn its port from TLS to pairing."""
+
+PATIENCE_S = 15.0
+"""How long a station that is busy with another try is asked again: its helper ends within that."""
 
 CRL = "crl"
 """The counter that numbers revocation lists."""
@@ -101,10 +105,7 @@ class Enrolment:
             signing_key=self._books.pki.signing_public_key,
         )
         with AgentClient(place, self._reaper) as agent:
-            offer = agent.start_pairing(start)
-            if isinstance(offer, Failure) and offer.closed:
-                time.sleep(TURN_S)
-                offer = agent.start_pairing(start)
+            offer = _offered(agent, start)
             if isinstance(offer, Failure):
                 return _not_there(station, place, offer)
             self._discovery.learned(place, offer.station)
@@ -185,7 +186,7 @@ class Enrolment:
             )
             if isinstance(result, CommandResult):
                 message = _("{id} could not forget the lab: {reason}").format(
-                    id=station, reason=result.message
+                    id=station, reason=clip(result.message)
                 )
                 raise Problem("refused", message, hint)
             raise Problem(
@@ -231,8 +232,22 @@ def _other(station: str, place: Address, offered: str) -> _NotThere:
     return _NotThere("other", Problem("state", message, hint))
 
 
+def _offered(agent: AgentClient, start: PairStart) -> PairOffer | Failure:
+    """The station's offer; asked again while it turns its port, or takes one try at a time."""
+    end = time.monotonic() + PATIENCE_S
+    turning = True
+    while True:
+        offer = agent.start_pairing(start)
+        if isinstance(offer, PairOffer) or time.monotonic() > end:
+            return offer
+        if offer.status != HTTPStatus.TOO_MANY_REQUESTS and not (offer.closed and turning):
+            return offer
+        turning = turning and not offer.closed
+        time.sleep(TURN_S)
+
+
 def _not_there(station: str, place: Address, failure: Failure) -> _NotThere:
-    if failure.kind == "away":
+    if failure.kind == "away" and not failure.closed:
         hint = _("Is it switched on, and on this network? See: labctl discover")
         return _NotThere("away", Problem("away", failure.message, hint))
     if failure.kind == "refused":

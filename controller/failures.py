@@ -135,7 +135,15 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         todo += [one.__cause__, one.__context__, getattr(one, "reason", None), *one.args]
 
 
+LONGEST_WORDS = 500
+"""Characters of one of a peer's sentences that are shown: more than any of ours has."""
+
+
+def printable(text: str) -> str:
+    """A peer's words as one line without control characters: nothing that a terminal would obey."""
+    return "".join(c if c.isprintable() else " " for c in text[:LONGEST_WORDS])
+
+
 def clip(text: str) -> str:
     """At most a line of a peer's words, printable, without its full stop."""
-    clean = "".join(c if c.isprintable() else " " for c in text[:300]).strip()
-    return clean.rstrip(".")
+    return printable(text[:300]).strip().rstrip(".")

@@ -16,7 +16,9 @@ from controller.enrolment import CRL
 from controller.failures import Address
 from controller.live import Live
 from controller.pki import LEAF_LIFE
+from controller.problems import Problem
 from controller.publishing import Outcome, Publishing
+from controller.store.database import StoreError
 from controller.store.repositories import Report, Station
 from controller.sync import Sync
 from controller.words import _
@@ -52,13 +54,24 @@ class Household:
 
     def moved(self, station: str, address: Address) -> None:
         """It proved to be at another address."""
-        with self._books.database.write() as tx:
-            self._books.store.move_station(tx, station, address.host, address.port)
+        try:
+            with self._books.database.write() as tx:
+                self._books.store.move_station(tx, station, address.host, address.port)
+        except StoreError as error:  # it is talked with there all the same
+            log.warning("the new address of %s is not kept: %s", station, error)
 
     def renewal(self, station: str, request: bytes) -> bytes | str:
         """A certificate for a station that has just proved to be itself."""
+        try:
+            return self._renewed(station, request)
+        except StoreError as error:
+            return str(error)
+
+    def _renewed(self, station: str, request: bytes) -> bytes | str:
         now = self._books.clock.now()
         with self._books.database.write() as tx:
+            if self._books.store.station(tx, station) is None:
+                return _("it was let go meanwhile")
             name = station_name(self._books.lab, station)
             mine = [one for one in self._books.store.certificates(tx, name) if one.revoked_at is None]
             if mine and now < mine[-1].not_after - LEAF_LIFE + RENEW_APART:
@@ -72,7 +85,10 @@ class Household:
     def ahead(self, station: str, revision: int) -> None:
         """It holds a newer revision than this store has given: the server was restored."""
         log.warning("%s holds revision %d, newer than ours: it gets a newer one", station, revision)
-        self.send(self._publishing.reconcile(above={station: revision}))
+        try:
+            self.send(self._publishing.reconcile(above={station: revision}))
+        except (StoreError, Problem) as error:  # asked again with its next answer
+            log.warning("%s gets no newer revision now: %s", station, error)
 
     # Asked by the use cases
 

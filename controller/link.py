@@ -37,6 +37,9 @@ REFILL_S = 0.5
 MAX_COMMANDS = 16
 """Of contract.exchange.Ask."""
 
+RENEW_AGAIN_S = 600.0
+"""A signing request that was refused is looked at again after this: the station repeats the same one."""
+
 PUSH_ROUNDS = 4
 """Rounds a push may take until the station has it all: one to learn, one to tell, and what came meanwhile."""
 
@@ -129,7 +132,7 @@ class Channel:
 
 
 class Link:
-    """One station's exchange. `beat`: when a thread of it last got round, by the monotonic clock."""
+    """One station's exchange. `beat`: when it last tried the station, by the monotonic clock."""
 
     def __init__(
         self, station: str, address: Address, out: Outgoing, shared: Shared, household: Household
@@ -141,22 +144,30 @@ class Link:
         self._address = address
         self._out = out
         self._known = Heard()
+        self._telling: Signed | None = None
         self._commands: dict[str, Signed] = {}
         self._results: dict[str, CommandResult | Failure] = {}
         self._failures = 0
         self._renewed_for: bytes | None = None
+        self._renew_again = 0.0
         self._stopped = threading.Event()
         self._retry = threading.Event()
         self._push = threading.Event()
         self._holding = Channel(station, shared)
         self._pushing = Channel(station, shared)
-        self.beat = shared.clock.monotonic()
+        self._beat = shared.clock.monotonic()
+        self._broken = False
         self._threads = [
             threading.Thread(target=self._run, args=(work,), name=f"{name} {station}", daemon=True)
             for name, work in (("hold", self._hold_on), ("push", self._push_on))
         ]
 
     # From other threads
+
+    @property
+    def beat(self) -> float:
+        """See the class; minus infinity once either thread has died, whatever the other still does."""
+        return float("-inf") if self._broken else self._beat
 
     def start(self) -> None:
         """Begin."""
@@ -177,10 +188,13 @@ class Link:
             thread.join(timeout_s)
 
     def change(self, **changes: Any) -> None:
-        """Something new for the station (fields of Outgoing): said at once."""
+        """Something new for the station (fields of Outgoing): said at once, in place of what it replaces."""
         with self._lock:
             self._out = replace(self._out, **changes)
+            is_old = self._telling is not None and self._telling is not self._out.desired
         self._push.set()
+        if is_old:
+            self._pushing.cut()
 
     def wake(self) -> None:
         """Try now, whatever the backoff says."""
@@ -212,7 +226,7 @@ class Link:
         except Exception:
             # A bug must not leave a station silently without its exchange: the watchdog sees the beat stop.
             log.exception("the exchange with %s failed", self.station)
-            self.beat = float("-inf")
+            self._broken = True
             raise
 
     def _hold_on(self) -> None:
@@ -220,7 +234,7 @@ class Link:
         bucket = Bucket(self._shared.clock)
         pause = FIRST_PAUSE_S
         while not self._stopped.wait(bucket.pause()):
-            self.beat = self._shared.clock.monotonic()
+            self._beat = self._shared.clock.monotonic()
             self._retry.clear()
             if self._round(self._holding) is not None:
                 pause = FIRST_PAUSE_S
@@ -270,10 +284,15 @@ class Link:
         for address in (home, *others):
             if self._stopped.is_set():
                 return None
+            if (
+                channel is self._holding
+            ):  # a station that stalls at each of its addresses is slow, not a bug here
+                self._beat = self._shared.clock.monotonic()
             client = channel.to(address)
-            ask = self._ask(channel)
-            result = client.exchange(ask)
-            channel.stumbled |= client.stumbled
+            ask, result = self._exchange(channel, client)
+            if client.stumbled:
+                channel.stumbled = True
+                ask, result = self._exchange(channel, client)
             if isinstance(result, Answer):
                 problem = self._take(ask, result, address)
                 if problem is None:
@@ -283,6 +302,19 @@ class Link:
             notes.append(result.message)
         self._shared.live.failed(self.station, notes[0])
         return None
+
+    def _exchange(self, channel: Channel, client: AgentClient) -> tuple[Ask, Answer | Failure]:
+        """Ask what is to be asked at this moment."""
+        ask = self._ask(channel)
+        if channel is not self._pushing:
+            return ask, client.exchange(ask)
+        with self._lock:
+            self._telling = ask.desired
+        try:
+            return ask, client.exchange(ask)
+        finally:
+            with self._lock:
+                self._telling = None
 
     def _take(self, asked: Ask, answer: Answer, address: Address) -> str | None:
         """Use an answer; returns what is wrong with one that is not worth it."""
@@ -295,7 +327,7 @@ class Link:
                 text = _("It proved to be {id} and then called itself {other}.")
                 return text.format(id=self.station, other=name)
         with self._lock:
-            self._known = after(self._known, self._out, answer)
+            self._known = after(self._known, self._out, asked, answer)
             out, known, moved = self._out, self._known, self._address != address
             self._address = address
             self._settle_commands(asked, answer)
@@ -323,13 +355,17 @@ class Link:
 
     def _renew(self, request: bytes) -> None:
         with self._lock:
-            if self._renewed_for == request:
-                return  # the certificate is on its way; the station has not said yet that it has it
+            now = self._shared.clock.monotonic()
+            if self._renewed_for == request and now < self._renew_again:
+                return  # the certificate is on its way, or was refused a moment ago
             self._renewed_for = request
+            self._renew_again = now + RENEW_AGAIN_S
         made = self._household.renewal(self.station, request)
         if isinstance(made, str):
             log.warning("no new certificate for %s: %s", self.station, made)
             return
+        with self._lock:
+            self._renew_again = float("inf")  # it is said until the station has it
         self.change(certificate=made)
 
 

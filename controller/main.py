@@ -178,8 +178,10 @@ def _speak(*, verbose: bool) -> None:
         format="%(levelname)s %(name)s: %(message)s",  # the journal adds the time
         stream=sys.stderr,
     )
-    for name in ("alembic", "apscheduler", "uvicorn", "urllib3"):
+    for name in ("alembic", "apscheduler", "uvicorn"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # It warns, with a traceback, of each odd header: the journal is not a peer's to fill.
+    logging.getLogger("urllib3").setLevel(logging.ERROR)
     gettext.bindtextdomain("labctl", str(Path(__file__).parent / "cli/locale"))
 
 

@@ -120,12 +120,16 @@ class Services:
         digits = code.replace(" ", "").replace("-", "")
         place = _address(address) if address else None
         outcomes: list[Outcome] = []
-        paired = self._p.enrolment.pair(
-            station, digits, place, lambda tx, _row: outcomes.append(self._p.publishing.joined(tx))
-        )
-        self._p.household.stop(station)
-        self._p.household.refresh_trust()
-        self._p.household.start(station)
+        try:
+            paired = self._p.enrolment.pair(
+                station, digits, place, lambda tx, _row: outcomes.append(self._p.publishing.joined(tx))
+            )
+        finally:
+            if outcomes:
+                # Also where the PC's last word was lost or a refusal: what the store says now is what counts.
+                self._p.household.stop(station)
+                self._p.household.refresh_trust()
+                self._p.household.start(station)
         where = Address(paired.station.address, paired.station.port)
         return m.Paired(id=station, address=str(where), fingerprint=paired.leaf.fingerprint)
 

@@ -125,7 +125,7 @@ comune = {comune}
 language = {language}
 
 [data]
-# Keys, certificates and the SQLite database. Back it up: labctl backup.
+# Keys, certificates and the SQLite database. Back it up, and keep the copy as safe as a key.
 directory = {directory}
 # Empty: SQLite in the directory above. Several labs may share a PostgreSQL:
 # database = "postgresql+psycopg://lab@/labs?host=/run/postgresql"

@@ -1,15 +1,18 @@
-"""What the door shows of a station, from what is known of it. Pure."""
+"""What the door shows of a station, from what is known of it. Pure.
+
+A station's own words pass `printable` here: they end on technicians' terminals.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import to_builtins
 
 from controller import door_models as m
 from controller.core.fleet import Presence
 from controller.discovery import Hint
-from controller.failures import Address
+from controller.failures import Address, printable
 from controller.live import View
 from controller.store.repositories import Station
 from controller.words import _
@@ -33,7 +36,7 @@ def complaint(view: View) -> str | None:
     answer = view.seen.answer
     for condition in answer.status.conditions if answer else ():
         if condition.type == "Converged" and not condition.status and condition.reason in FAILED_REASONS:
-            return condition.message
+            return printable(condition.message)
     return None
 
 
@@ -52,7 +55,7 @@ def standing(view: View | None, revision: int, old: str | None) -> Standing:
         return Standing("waiting", shown, view.note, over=False)
     for refusal in answer.refusals:
         if refusal.what == "desired" and refusal.revision in (None, revision):
-            return Standing("failed", shown, refusal.message, over=True)
+            return Standing("failed", shown, printable(refusal.message), over=True)
     if answer.status.desired_revision >= revision:
         broken = complaint(view)
         if broken is not None:
@@ -91,10 +94,16 @@ def show_status(view: View, profile: str, desired: int) -> m.StationStatus:
         age_s=None if view.age_s is None else round(view.age_s, 3),
         address=str(view.seen.address),
         conditions=[
-            m.Condition(type=c.type, status=c.status, reason=c.reason, message=c.message, since=c.since)
+            m.Condition(
+                type=c.type,
+                status=c.status,
+                reason=printable(c.reason),
+                message=printable(c.message),
+                since=c.since,
+            )
             for c in (report.conditions if report else ())
         ],
-        note=view.note,
+        note=printable(view.note),
     )
 
 
@@ -103,15 +112,21 @@ def show_inventory(row: Station, view: View | None, until: datetime | None) -> m
     facts = report.facts if report else None
     return m.InventoryItem(
         id=row.id,
-        hardware=m.HardwareInfo(**to_builtins(facts.hardware)) if facts else None,
-        mac=[nic.mac for nic in facts.nics] if facts else [],
+        hardware=m.HardwareInfo(**_words(to_builtins(facts.hardware))) if facts else None,
+        mac=[printable(nic.mac) for nic in facts.nics] if facts else [],
         address=str(Address(row.address, row.port)),
-        disks=[m.DiskUse(mount=d.mount, total=d.total, free=d.free) for d in facts.disks] if facts else [],
-        version=report.version if report else "",
+        disks=[m.DiskUse(mount=printable(d.mount), total=d.total, free=d.free) for d in facts.disks]
+        if facts
+        else [],
+        version=printable(report.version) if report else "",
         paired_at=row.paired_at,
         last_seen=view.seen.heard_at if view else None,
         certificate_until=until,
     )
+
+
+def _words(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: printable(said) if isinstance(said, str) else said for name, said in fields.items()}
 
 
 def show_found(hint: Hint, view: View | None, *, several: bool) -> m.Found:

@@ -6,7 +6,7 @@ but to the local proxy (nftables, by user id), and the proxy (tinyproxy) opens
 connections to hosts on the list and refuses the rest by name.
 
 In force means: the table in the kernel is ours to the letter, the proxy runs,
-and it was started since its files changed (`loaded`, as in the time kind).
+and it has read its files since they changed (`loaded`, as in the time kind).
 """
 
 from collections.abc import Iterable
@@ -29,7 +29,8 @@ _PROCESSES = f"/sys/fs/cgroup/system.slice/{UNIT}/cgroup.events"
 _OUT = "the lab no longer manages the network"
 _LOADED = "loaded"
 _RULES = "rules"
-_START = Run(argv=("systemctl", "restart", UNIT))
+_LOAD = Run(argv=("systemctl", "reload-or-restart", UNIT))
+"""A reload (SIGHUP) keeps the connections that citizens have open; a proxy that is not there is started."""
 _STOP = Run(argv=("systemctl", "stop", UNIT))
 
 
@@ -87,7 +88,7 @@ def plan(wanted: Resources, observed: Observed, owned: Owned) -> Plan:
         actions = (action for change in written for action in change.actions)
         loaded = Remember(kind=NAME, key=_LOADED, value=content)
         changes.append(
-            _change(HOSTS, Effect.LOOSEN, why, Forget(kind=NAME, key=_LOADED), *actions, _START, loaded)
+            _change(HOSTS, Effect.LOOSEN, why, Forget(kind=NAME, key=_LOADED), *actions, _LOAD, loaded)
         )
     return (*changes, *planner.tidy((SETTINGS, HOSTS)))
 

@@ -74,16 +74,27 @@ def has_news(ask: Ask) -> bool:
     return bool(ask.desired or ask.commands or ask.revocations or ask.certificate)
 
 
-def after(known: Heard, out: Outgoing, answer: Answer) -> Heard:
-    """What is known once `answer` has come to what `out` says. Another epoch is another journal."""
-    same = known.answer is not None and known.answer.epoch == answer.epoch
+def after(known: Heard, out: Outgoing, asked: Ask, answer: Answer) -> Heard:
+    """What is known once `answer` has come to `asked`, while `out` is what the station shall have.
+
+    A refusal counts for what was asked: of a document that was replaced meanwhile it says nothing.
+
+    Another epoch is another journal, and other conditions may be other reasons:
+    a station that had no room on its disk takes tomorrow what it refused today.
+    """
+    same = known.answer is not None and _standing(known.answer) == _standing(answer)
     refused = known.refused if same else frozenset()
     numbers = {"desired": out.revision, "revocations": out.revocation_number}
-    new = {(r.what, numbers[r.what]) for r in answer.refusals if r.what in numbers}
+    meant = {"desired": asked.desired == out.desired, "revocations": asked.revocations == out.revocations}
+    new = {(r.what, numbers[r.what]) for r in answer.refusals if meant.get(r.what)}
     # Only what is still wanted is remembered, so this never grows.
     kept = {(what, number) for what, number in refused if numbers.get(what) == number}
     refusals = answer.refusals or (known.refusals if same and kept else ())
     return Heard(answer, frozenset(kept | new), refusals)
+
+
+def _standing(answer: Answer) -> tuple[str, frozenset[tuple[str, bool]]]:
+    return answer.epoch, frozenset((one.type, one.status) for one in answer.status.conditions)
 
 
 def is_ahead(out: Outgoing, answer: Answer) -> bool:

@@ -15,11 +15,11 @@ OFFLINE_HOLDS = 7 / 3
 """In holds. At the longest hold of 12 s: stale after 18 s, offline after 28 s of silence, which
 leaves 2 s of the 30 s in which a cut cable must show."""
 
-FREE_RETURNS = 3
+FREE_RETURNS = 5
 STEADY_S = 30.0
 STEADY_MAX_S = 240.0
 CALM_S = 600.0
-"""Three returns show at once (a PC is restarted, twice again); the fourth after 30 s of steady
+"""Five returns show at once (a PC is restarted, and again); the sixth after 30 s of steady
 answers, then 60, 120 and 240 s. Ten minutes online without a gap start the count anew."""
 
 

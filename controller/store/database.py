@@ -9,7 +9,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
 from controller.words import _
 
@@ -21,11 +21,14 @@ _BUSY_S = 5.0
 
 
 class StoreError(Exception):
-    """The store cannot be opened; a sentence says why."""
+    """The store cannot be opened, or not be used now (a full disk, a lost server); a sentence says why."""
 
 
 class Database:
-    """Where transactions come from. `read()` never waits for a writer; `write()` is alone."""
+    """Where transactions come from. `read()` never waits for a writer; `write()` is alone.
+
+    Both raise StoreError where the store itself fails; nothing of the block is kept then.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -33,13 +36,13 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A connection whose queries see one state of the store."""
-        with self._engine.connect() as connection:
+        with _said(), self._engine.connect() as connection:
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A transaction: all of it is kept, or none where the block raises."""
-        with self._engine.connect() as connection:
+        with _said(), self._engine.connect() as connection:
             writer = connection.execution_options(begin="BEGIN IMMEDIATE")  # read by SQLite only
             with writer.begin():
                 yield writer
@@ -47,6 +50,15 @@ class Database:
     def close(self) -> None:
         """Close every connection."""
         self._engine.dispose()
+
+
+@contextmanager
+def _said() -> Iterator[None]:
+    """What the database fails with as a sentence; a wrong statement stays what it is, a bug."""
+    try:
+        yield
+    except OperationalError as error:
+        raise StoreError(_("the database fails: {reason}").format(reason=error.orig)) from error
 
 
 def open_database(url: str) -> Database:

@@ -1,7 +1,10 @@
 """Pairing from the controller's side: who knows the code is paired, whoever else answers gains nothing."""
 
+import contextlib
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -24,8 +27,12 @@ from controller.clock import Clock
 from controller.discovery import Discovery
 from controller.enrolment import Enrolment
 from controller.failures import Address
+from controller.init import init_lab
+from controller.main import Controller, build
+from controller.paths import Paths
 from controller.pki import Pki, make_lab_keys
 from controller.problems import Problem
+from controller.settings import load_settings
 from controller.store.database import open_database
 from controller.store.repositories import LabStore
 
@@ -279,3 +286,58 @@ def test_one_guess_a_try(desk: Desk) -> None:
     with Screen(code="111111") as screen:
         desk.refused(screen.address)
         assert screen.starts == 1
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Controller]:
+    """A whole controller without its door."""
+    paths = Paths(tmp_path)
+    init_lab(paths, LAB, "Sala", "Fontana", datetime.now(UTC))
+    made = build(load_settings(paths.settings), paths, Clock())
+    yield made
+    made.household.sync.close()
+    made.discovery.stop()
+    made.books.database.close()
+
+
+def test_a_pc_whose_last_word_is_lost_is_talked_with_at_once(running: Controller) -> None:
+    """The hint sends the technician to labctl status: there the PC has to be."""
+    with Screen(last=(200, b"")) as screen, pytest.raises(Problem):
+        running.services.pair("pc-03", CODE, str(screen.address))
+    assert [one.id for one in running.services.status().stations] == ["pc-03"]
+
+
+def test_a_pc_that_refuses_to_be_paired_again_is_gone_and_its_certificate_revoked(
+    running: Controller, tmp_path: Path
+) -> None:
+    with Screen() as screen:
+        running.services.pair("pc-03", CODE, str(screen.address))
+    with Screen(last=(409, b'{"error": "the disk is full"}')) as screen, pytest.raises(Problem):
+        running.services.pair("pc-03", CODE, str(screen.address))
+    assert running.services.status().stations == []
+    held = x509.load_pem_x509_crl(next(tmp_path.rglob("revocations.pem")).read_bytes())
+    assert len(list(held)) == 2, "both of its certificates are on the list that counts"
+
+
+def test_a_store_that_fails_ends_no_exchange(running: Controller, tmp_path: Path) -> None:
+    """A full disk or a locked file: said, and tried again, but no reason for a station's threads to die."""
+    with Screen() as screen:
+        running.services.pair("pc-03", CODE, str(screen.address))
+    household = running.household
+    file = next(tmp_path.rglob("lab.sqlite"))
+    with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with ThreadPoolExecutor() as threads:
+            moved = threads.submit(household.moved, "pc-03", Address("127.0.0.9"))
+            renewed = threads.submit(household.renewal, "pc-03", b"")
+            ahead = threads.submit(household.ahead, "pc-03", 9)
+        assert "locked" in str(renewed.result())
+        assert (moved.result(), ahead.result()) == (None, None)
+
+
+def test_who_was_let_go_gets_no_certificate(running: Controller) -> None:
+    """Its last answer may ask for one while it is being forgotten."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
+    request = builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+    assert isinstance(running.household.renewal("pc-03", request), str)

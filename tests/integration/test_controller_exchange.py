@@ -1,5 +1,6 @@
 """The exchange with one station in all weathers: what it is sent, what is believed, what it can cost."""
 
+import contextlib
 import itertools
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -13,7 +14,7 @@ from controller.clock import Clock
 from controller.core.asking import MAX_JUMP, Outgoing
 from controller.core.fleet import Presence, Timings
 from controller.failures import Address, Failure
-from controller.link import BURST
+from controller.link import BURST, RENEW_AGAIN_S
 from controller.live import Live, View
 from controller.sync import Sync
 from tests.integration.station_kit import LAB, Keys, RawPeer, Station, server_tls
@@ -138,6 +139,37 @@ def sealed(desk: Desk, revision: int) -> Outgoing:
     return Outgoing(revision, desk.keys.pki.sign(str(revision).encode()), 2, b"2")
 
 
+def applies(revision: int) -> Callable[[View], bool]:
+    def see(view: View) -> bool:
+        return view.seen.answer is not None and view.seen.answer.status.applied_revision == revision
+
+    return see
+
+
+def test_what_is_replaced_while_nobody_answers_is_not_waited_for(
+    desk: Desk, keys: Keys, memory: Memory
+) -> None:
+    """A cable that is cut and healed brings the last of many publications, not the first that got stuck."""
+    stuck, healed = threading.Event(), threading.Event()
+
+    def respond(ask: Ask) -> Answer:
+        if ask.desired is not None and ask.desired.payload == b"2":
+            stuck.set()
+            healed.wait(PATIENCE_S)
+        return memory(ask)
+
+    with Station(respond, server_tls(keys.station()[1])) as station:
+        desk.start(station.address, sealed(desk, 1))
+        desk.seen(applies(1))
+        try:
+            desk.sync.want({"pc-01": (2, keys.pki.sign(b"2"))})
+            assert stuck.wait(PATIENCE_S)
+            desk.sync.want({"pc-01": (3, keys.pki.sign(b"3"))})
+            desk.seen(applies(3))
+        finally:
+            healed.set()
+
+
 def test_what_is_wanted_is_said_and_seen_applied(desk: Desk, station: Station) -> None:
     desk.start(station.address, sealed(desk, 7))
     view = desk.seen(lambda view: bool(view.seen.answer and view.seen.answer.status.applied_revision == 7))
@@ -230,6 +262,65 @@ def test_bad_company_costs_its_own_thread_and_is_noted(
     assert desk.decided.aheads == []
 
 
+class Later(Clock):
+    """A clock that may be put forward."""
+
+    ahead_s = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.ahead_s
+
+
+class Broken(Decided):
+    """A bug that only the telling thread meets."""
+
+    def ahead(self, _: str, revision: int) -> None:
+        super().ahead(_, revision)
+        if threading.current_thread().name.startswith("push"):
+            raise RuntimeError("a bug")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_died_is_not_covered_up_by_the_other(
+    desk: Desk, station: Station, memory: Memory
+) -> None:
+    """The watchdog must see it: nothing new would ever reach the station."""
+    desk.decided = Broken()
+    memory.become(desired_revision=9)
+    desk.start(station.address, sealed(desk, 3))
+    desk.sync.wake("pc-01")
+    _until(lambda: desk.sync.oldest_beat_s() == float("inf"))
+    asked = len(station.asked)
+    _until(lambda: len(station.asked) > asked + 2)
+    assert desk.sync.oldest_beat_s() == float("inf")
+
+
+def test_a_station_that_stalls_at_many_addresses_is_no_reason_for_the_watchdog(
+    desk: Desk, keys: Keys
+) -> None:
+    """Its certificate lets it hold each of eight connections for as long as an answer may take."""
+    clock = Later()
+    sync = Sync(LAB, HOLD_S, keys.pki.tls(), clock, desk.live)
+    ages: list[float] = []
+
+    def stall(_: Ask) -> bytes:
+        ages.append(sync.oldest_beat_s())
+        clock.ahead_s += 20
+        return b"nonsense"
+
+    with contextlib.ExitStack() as many:
+        tls = server_tls(keys.station()[1])
+        places = [many.enter_context(Station(stall, tls)).address for _place in range(8)]
+        desk.decided.elsewhere = places[1:]
+        desk.live.add("pc-01", places[0], None, None)
+        sync.start("pc-01", places[0], Outgoing(), desk.decided)
+        try:
+            _until(lambda: len(ages) >= 8)
+        finally:
+            sync.close()
+    assert max(ages) < 20
+
+
 def test_a_station_ahead_of_a_restored_server(desk: Desk, station: Station, memory: Memory) -> None:
     memory.become(desired_revision=MAX_JUMP)
     desk.start(station.address, sealed(desk, 3))
@@ -242,6 +333,25 @@ def test_a_renewal_is_asked_for_once_and_delivered(desk: Desk, station: Station,
     desk.start(station.address)
     _until(lambda: any(ask.certificate == b"new certificate" for ask in station.asked))
     assert desk.decided.requests == [b"request"]
+
+
+def test_a_renewal_that_was_refused_is_looked_at_again(keys: Keys, station: Station, memory: Memory) -> None:
+    """The station repeats the same request for months: one full disk must not be the last word on it."""
+    clock = Later()
+    live = Live(clock, Timings.of_hold(HOLD_S))
+    sync = Sync(LAB, HOLD_S, keys.pki.tls(), clock, live)
+    decided = Decided(certificate="the disk is full")
+    memory.extra = {"signing_request": b"request"}
+    try:
+        live.add("pc-01", station.address, None, None)
+        sync.start("pc-01", station.address, Outgoing(), decided)
+        _until(lambda: len(station.asked) > 3 and decided.requests == [b"request"])
+        decided.certificate = b"new certificate"
+        clock.ahead_s = RENEW_AGAIN_S + 1
+        _until(lambda: any(ask.certificate == b"new certificate" for ask in station.asked))
+        assert decided.requests == [b"request"] * 2
+    finally:
+        sync.close()
 
 
 def test_a_pc_at_another_address_is_believed_when_it_proves_it(

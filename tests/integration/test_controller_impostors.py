@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+import struct
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -218,3 +219,51 @@ def test_a_silent_station_ends_in_bounded_time(keys: Keys, reaper: Reaper) -> No
     with RawPeer(lambda connection: time.sleep(CONNECT_S + ANSWER_S + 30)) as peer:
         found = outcome(peer.address, reaper, keys.peer())
     assert found == Failure("away", f"No answer from {peer.address}.")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"Transfer-Encoding: chunked\r\n\r\n5\r\nab",
+        b"Transfer-Encoding: chunked\r\n\r\n-5\r\nab\r\n0\r\n\r\n",
+        b"Transfer-Encoding: chunked\r\n\r\n" + b"f" * 70_000 + b"\r\n",
+        b"Content-Encoding: " + b"gzip," * 9 + b"gzip\r\nContent-Length: 2\r\n\r\n{}",
+        b"Content-Length: 100\r\n\r\n{",
+        b"Content-Length: 5, 6\r\n\r\nabcdef",
+        b"no colon here\r\n\r\n{}",
+    ],
+)
+def test_a_body_that_breaks_off_or_is_framed_wrongly_is_a_sentence(
+    keys: Keys, reaper: Reaper, said: bytes
+) -> None:
+    """What escaped here would end the station's threads, and with them, by the watchdog, the controller."""
+    context = server_tls(keys.station()[1])
+
+    def act(connection: socket.socket) -> None:
+        with context.wrap_socket(connection, server_side=True) as tls:
+            tls.recv(65536)
+            tls.sendall(b"HTTP/1.1 200 OK\r\n" + said)
+
+    with RawPeer(act) as peer:
+        found = outcome(peer.address, reaper, keys.peer())
+    assert isinstance(found, Failure)
+    assert found.kind in ("away", "garbage")
+
+
+def test_a_connection_cut_in_the_middle_of_an_answer_is_a_sentence(keys: Keys, reaper: Reaper) -> None:
+    """As when a PC loses its power while it speaks."""
+    context = server_tls(keys.station()[1])
+
+    def act(connection: socket.socket) -> None:
+        tls = context.wrap_socket(connection, server_side=True)
+        tls.recv(65536)
+        tls.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
+        linger = struct.pack("ii", 1, 0)
+        tls.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)  # closing is a reset
+        tls.close()
+
+    with RawPeer(act) as peer:
+        found = outcome(peer.address, reaper, keys.peer())
+    assert isinstance(found, Failure)
+    assert found.kind in ("away", "garbage")

@@ -19,6 +19,8 @@ from agent.core.messages import (
     Deliver,
     Delivered,
     EndPairing,
+    Leave,
+    Left,
     PairingBegun,
     Perform,
     Performed,
@@ -305,7 +307,82 @@ def test_unpaired_by_the_lab_the_pc_is_as_it_was(running: Enforcer) -> None:
     apply(link, other, 1, CITIZEN)
 
 
+def test_a_pc_that_changes_its_name_opens_nothing(paired: Enforcer) -> None:
+    """A host name may come from the network (DHCP), or be lost: neither is the lab's word nor root's."""
+    files = {path: (paired.root / path).read_bytes() for path in (ALLOW, DENY)}
+    settings_file = paired.root / "etc/lab-agent/agent.toml"
+
+    def named(station: str) -> Socket:
+        paired.kill()
+        settings_file.write_text(f'station = "{station}"\n')
+        paired.start()
+        return paired.socket()
+
+    link = named("pc-77")
+    state = link.until(lambda state: state.station == "pc-77")
+    assert (state.lab, state.desired_revision, state.applied_revision) == ("", 0, 0)
+    assert {path: (paired.root / path).read_bytes() for path in files} == files
+    (paired.root / ALLOW).unlink()
+    eventually((paired.root / ALLOW).exists, "what was wanted stays in force")
+
+    link = named("pc-01")
+    link.until(lambda state: state.lab == KEYS.lab and state.applied_revision == 1)
+    apply(link, KEYS, 9, CITIZEN)
+
+    link = named("pc-77")
+    other = LabKeys("altra")
+    pair(paired, link, other)
+    assert {path: (paired.root / path).read_bytes() for path in files} == files
+    for _restarted in range(2):
+        told = link.ask(Deliver(signed=other.desired("pc-77", 2, Resources(desktop=Desktop()))))
+        assert isinstance(told, Delivered)
+        assert told.accepted, told.message
+        link.until(lambda state: state.applied_revision == 2 and state.desired_revision == 2)
+        assert not (paired.root / ALLOW).exists(), "the new lab's word counts"
+        link = named("pc-77")
+
+
+def test_a_pc_whose_trust_is_lost_stays_as_it_is_until_root_lets_it_go(paired: Enforcer) -> None:
+    paired.kill()
+    (paired.root / "var/lib/lab-agent/enforcer/trust.json").unlink()
+    paired.start()
+    link = paired.socket()
+    assert link.until(lambda state: state.lab == "").applied_revision == 0
+    assert (paired.root / DENY).exists()
+    assert lab_agent(paired, "unpair").returncode == 0
+    eventually(lambda: not (paired.root / DENY).exists(), "as it was before the lab")
+
+
 # -- the front is not trusted
+
+
+def test_a_front_that_asks_a_thousand_things_at_once_does_not_delay_a_repair(paired: Enforcer) -> None:
+    link = paired.socket()
+    forged = encode(Call(number=9, request=Deliver(signed=Signed(payload=b"x", signature=b"0" * 64))))
+    link.send_raw((len(forged).to_bytes(4, "big") + forged) * 1400)
+    answered = 0
+
+    def answer() -> None:
+        nonlocal answered
+        answered += link.receive().number == 9
+
+    while answered < 250:  # the first read brings fewer of them, the second all that the socket holds
+        answer()
+    (paired.root / ALLOW).unlink()
+    while not (paired.root / ALLOW).exists():
+        answer()
+    assert answered < 1000, "not at the end of what was read at once"
+
+
+def test_what_the_front_puts_in_its_folder_does_not_keep_the_pc_from_leaving(paired: Enforcer) -> None:
+    identity = paired.root / "var/lib/lab-agent/front/identity.pem"
+    identity.unlink()
+    (identity / "full").mkdir(parents=True)
+    link = paired.socket()
+    assert isinstance(link.ask(Leave()), Left)
+    paired.kill()
+    paired.start()
+    assert paired.socket().until(lambda state: state.lab == "").applied_revision == 0
 
 
 def test_a_front_that_sends_garbage_is_dropped_and_others_are_served(paired: Enforcer) -> None:

@@ -205,6 +205,20 @@ def test_the_enforcer_gone_and_back(lab: Lab) -> None:
     assert answer.status.state == "available"
 
 
+def test_a_desired_state_waits_for_an_enforcer_that_only_restarts(lab: Lab) -> None:
+    """A refusal would be remembered by the controller, and the PC would stay behind."""
+    lab.enforcer.say(desired_revision=1, applied_revision=1, profile="citizen")
+    controller = lab.connect()
+    eventually(lambda: controller.ask().status.state == "available")
+    lab.enforcer.stop()
+    back = threading.Timer(1, lab.enforcer.start)
+    back.start()
+    answer = controller.ask(desired=SIGNED)
+    back.join()
+    assert answer.refusals == ()
+    assert any(isinstance(asked, Deliver) for asked in lab.enforcer.asked)
+
+
 def test_a_front_without_any_enforcer_still_speaks_for_the_pc(lab: Lab) -> None:
     lab.front.kill()
     lab.enforcer.stop()

@@ -83,8 +83,8 @@ class CutJournal(Journal):
         write()
         self._steps.step()
 
-    def accept(self, revision: int, signed: Signed, now: datetime) -> None:
-        self._around(lambda: super(CutJournal, self).accept(revision, signed, now))
+    def accept(self, revision: int, signed: Signed, now: datetime, *, anew: bool = False) -> None:
+        self._around(lambda: super(CutJournal, self).accept(revision, signed, now, anew=anew))
 
     def set_applied(self, revision: int, now: datetime) -> None:
         self._around(lambda: super(CutJournal, self).set_applied(revision, now))

@@ -9,6 +9,7 @@ is not installed again): for writing tests, never for believing them.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import time
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from tests.lab.rig.host import say
 from tests.lab.site import LAYER, Site, pc_files
 
 PREFIX, NET, DIRECTORY = "prova", "10.80.0", Path("/var/lib/publiclab-prova")
+LOCK = DIRECTORY.with_suffix(".lock")
 PCS = 10
 TRIXIE = "pc-10"
 """Nine PCs run Debian 12; this one runs Debian 13 with Python 3.13."""
@@ -54,7 +56,20 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 @pytest.fixture(scope="session")
-def lab_of_ten() -> Iterator[Site]:
+def alone() -> Iterator[None]:
+    """This run has the lab for itself: a second one would take it down under the first."""
+    LOCK.touch()
+    with LOCK.open() as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pytest.exit("another run of the lab's tests is under way on this machine: wait for its end", 1)
+        yield
+        LOCK.unlink()
+
+
+@pytest.fixture(scope="session")
+def lab_of_ten(alone: None) -> Iterator[Site]:
     """A server and ten PCs, paired, with the citizen profile in force."""
     if KEPT and (DIRECTORY / "lab.json").exists():
         site = Site(Lab.at(DIRECTORY))
@@ -72,10 +87,10 @@ def lab_of_ten() -> Iterator[Site]:
         site.pair(machine for machine in site.lab.pcs() if machine.name not in known)
         paired = time.monotonic()
         site.labctl("profile", "publish", "citizen")
-        site.settle()
+        site.mend(LAYER)
         ended = time.monotonic()
         say(
-            f"ten PCs converged {ended - began:.1f} s after the site's start "
+            f"{'(kept) ' if KEPT else ''}ten PCs converged {ended - began:.1f} s after the site's start "
             f"(booted {booted - began:.1f}, paired {paired - booted:.1f}, published {ended - paired:.1f})"
         )
         yield site

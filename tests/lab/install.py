@@ -130,6 +130,8 @@ def _build(release: str, tree: Path, home: Path, wheels: Path, layer: Path) -> N
     """Install into an overlay over the base tree; what was written there is the layer."""
     say(f"installing today's code for {release}")
     fresh, work, root, ours = (home / name for name in ("layer.new", "work", "root", "our-wheel"))
+    # What a build that was killed has left mounted.
+    run_host(["umount", "--recursive", "--lazy", str(root)], check=False)
     for path in (fresh, work, root, ours):
         shutil.rmtree(path, ignore_errors=True)
         path.mkdir()

@@ -10,10 +10,11 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from subprocess import DEVNULL
+from subprocess import DEVNULL, PIPE
 
 from tests.lab.rig import Machine
 from tests.lab.rig.host import wait_until
+from tests.lab.rig.inside import Inside
 
 DISPLAY = ":7"
 SIZE = (1280, 800)
@@ -98,22 +99,33 @@ def kiosk(machine: Machine, url: str, *, rc: str | None = RC, flags: Sequence[st
     seat = Kiosk(machine)
     with ExitStack() as stack:
 
-        def start(*argv: str) -> None:
-            stack.enter_context(
-                machine.popen(argv, user="kiosk", env=seat._env, stdout=DEVNULL, stderr=DEVNULL)
+        def start(*argv: str, stdout: int = DEVNULL) -> Inside:
+            return stack.enter_context(
+                machine.popen(argv, user="kiosk", env=seat._env, stdout=stdout, stderr=DEVNULL)
             )
 
         stack.callback(_sweep, machine)
-        start("Xvfb", DISPLAY, "-screen", "0", f"{SIZE[0]}x{SIZE[1]}x24", "-nolisten", "tcp")
-        socket = machine.root / "tmp/.X11-unix" / f"X{DISPLAY[1:]}"
-        if not wait_until(socket.exists, timeout=20):
+        # -displayfd: it says when it takes clients; its socket is there a moment before that.
+        screen = start(
+            *("Xvfb", DISPLAY, "-screen", "0", f"{SIZE[0]}x{SIZE[1]}x24", "-nolisten", "tcp"),
+            *("-displayfd", "1"),
+            stdout=PIPE,
+        )
+        if not screen.stdout or not screen.stdout.readline():
             raise AssertionError("the screen did not come up")
         start("openbox", *(["--config-file", rc] if rc else []))
+        if not wait_until(lambda: _is_managed(seat), timeout=20):
+            raise AssertionError("the window manager did not come up")
         start("chromium", *FLAGS, *flags, url)
         if not seat.shows("", 40) or not wait_until(lambda: bool(_chromium(seat)), timeout=40, every=0.3):
             raise AssertionError(f"the browser did not come up; windows: {seat.titles()}")
         time.sleep(0.5)  # the first window is mapped before it takes keys
         yield seat
+
+
+def _is_managed(seat: Kiosk) -> bool:
+    """Whether a window manager has the screen (EWMH): without one, clicks go astray."""
+    return "window id" in seat.run("xprop", "-root", "_NET_SUPPORTING_WM_CHECK", check=False)
 
 
 def _chromium(seat: Kiosk) -> list[str]:

@@ -173,8 +173,13 @@ class Site:
             self.publish()
         wait_for(lambda: self.ask("/v1/status"), 30, "the controller's answer")
         known = {row["id"] for row in self.ask("/v1/status")["stations"]}
-        self.pair(machine for machine in self.lab.pcs() if machine.name not in known)
+        self.pair(
+            machine for machine in self.lab.pcs() if self._is_free(machine) or machine.name not in known
+        )
         self.settle()
+
+    def _is_free(self, machine: Machine) -> bool:
+        return (machine.root / "run/lab-agent/code").exists()
 
     def publish(self, *arguments: str, profile: str = "citizen", check: bool = True) -> dict[str, Any]:
         """`labctl profile publish --json`: what it answers."""

@@ -19,10 +19,13 @@ from tests.lab.site import LAYER, Site, wait_for
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 
 UNITS = ("lab-enforcer", "lab-agent")
-DROP_IN = """[Service]
-Environment=LD_PRELOAD={library} "FAKETIME=@1970-01-01 00:01:00" DONT_FAKE_MONOTONIC=1
-Environment=FAKETIME_DONT_FAKE_MONOTONIC=1
+SITE = "/etc/lab-clock"
+DROP_IN = f"""[Service]
+Environment=LD_PRELOAD={{library}} "FAKETIME=@1970-01-01 00:01:00" FAKETIME_DONT_FAKE_MONOTONIC=1
+Environment=PYTHONPATH={SITE}
 """
+# libfaketime 0.9.10 lets clock_nanosleep, with which Python sleeps, wait for a monotonic time decades away.
+SLEEP = "import select, time\ntime.sleep = lambda seconds: select.select((), (), (), seconds)\n"
 LAST = (
     "import sqlite3; j = sqlite3.connect('/var/lib/lab-agent/enforcer/journal.sqlite');"
     "print(j.execute(\"SELECT value FROM facts WHERE name = 'touched'\").fetchone()[0]);"
@@ -36,6 +39,7 @@ def in_1970(site: Site) -> Iterator[tuple[Machine, datetime]]:
     machine = site.pc(9)
     library = machine.run(["sh", "-c", "ls /usr/lib/*/faketime/libfaketimeMT.so.1"]).stdout.strip()
     before, _accepted = entries(machine)
+    machine.run(["install", "-D", "-m", "644", "/dev/stdin", f"{SITE}/sitecustomize.py"], input=SLEEP)
     for unit in UNITS:
         path = f"/etc/systemd/system/{unit}.service.d/clock.conf"
         text = DROP_IN.format(library=library)
@@ -44,6 +48,7 @@ def in_1970(site: Site) -> Iterator[tuple[Machine, datetime]]:
     yield machine, before
     for unit in UNITS:
         machine.run(["rm", "-r", f"/etc/systemd/system/{unit}.service.d"])
+    machine.run(["rm", "-r", SITE])
     restart(machine)
 
 

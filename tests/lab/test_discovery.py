@@ -17,6 +17,8 @@ from tests.lab.site import Site, pc_files, wait_for
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 
 LIAR = "pc-66"
+UNHEARD = "pc-12"
+"""No other test has a PC of this name: the controller remembers for ten minutes what it once heard."""
 ANNOUNCE = """
 import socket, sys, time
 from zeroconf import IPVersion, ServiceInfo, Zeroconf
@@ -103,7 +105,7 @@ def test_two_cards_and_the_first_ones_cable_cut(site: Site) -> None:
 
 def test_a_network_without_multicast(site: Site) -> None:
     """A PC that mDNS does not show is paired by naming its host, and lives as the others do."""
-    new = site.lab.start("pc-11", files=pc_files(), wait=False)
+    new = site.lab.start(UNHEARD, files=pc_files(), wait=False)
     site.lab.drop(new.name, match="udp dport 5353")  # long before its agent is up
     new.wait_running()
     code = site.code(new)
@@ -117,7 +119,8 @@ def test_a_network_without_multicast(site: Site) -> None:
     site.settle()
     new.reboot()
     site.settle()
-    assert site.row(new.name)["applied"] == site.row("pc-01")["applied"]
+    row = site.row(new.name)
+    assert (row["profile"], row["state"]) == ("citizen", "available")
 
 
 @pytest.fixture
@@ -147,7 +150,7 @@ def serving(machine: Machine, names: str) -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize("name", ["pc-03", "pc-03-altro"])
+@pytest.mark.parametrize("name", ["pc-03", pytest.param("pc-03-altro", marks=pytest.mark.long)])
 def test_a_forged_announcement_gains_nothing_displaces_nobody_and_is_told(
     site: Site, liar: Machine, name: str
 ) -> None:
@@ -181,20 +184,23 @@ def test_impostors_at_a_stations_own_address_are_refused_in_a_clear_sentence(
     victim, other = site.pc(9), site.pc(10)
     address, own = victim.address, other.address
     victim.crash()
+    site.lab.cut(victim.name)  # the card of a PC that is off still answers for its address here
 
     def note(part: str) -> bool:
         return part in str(site.row(victim.name).get("note", ""))
 
+    liars = liar.address
     liar.set_address(address)
     with serving(liar, f"{victim.name}.station.prova.lab.internal"):
         wait_for(lambda: note("has a certificate it made itself"), 60, "the self-made certificate named")
-    liar.poweroff()
-
-    other.set_address(address)  # a station of the lab, with its own good certificate
-    wait_for(lambda: note("has the certificate of another PC"), 60, "the other PC's certificate named")
-    wait_for(lambda: site.row(other.name)["address"].startswith(address), 60, f"{other.name} itself there")
-    assert site.presence(victim.name) != "online"
-
-    other.set_address(own)
+    liar.set_address(liars)
+    try:
+        other.set_address(address)  # a station of the lab, with its own good certificate
+        wait_for(lambda: note("has the certificate of another PC"), 60, "the other PC's certificate named")
+        wait_for(lambda: site.row(other.name)["address"].startswith(address), 60, f"{other.name} there")
+        assert site.presence(victim.name) != "online"
+    finally:
+        other.set_address(own)
+    site.lab.heal(victim.name)
     victim.poweron()
     site.settle(90)

@@ -60,9 +60,6 @@ def test_a_file_changed_by_root_is_back_in_seconds(site: Site, path: str, spoil:
     began = time.monotonic()
     wait_for(lambda: _is(file, right, mode), 10, f"{path} put back")
     say(f"{path} is right {time.monotonic() - began:.2f} s after `{spoil.split(maxsplit=1)[0]}`")
-    wait_for(
-        lambda: path in site.condition(machine.name, "Converged")["message"], 10, "the technician is told"
-    )
     machine.run(["rm", "-f", f"{path}.gone"])
 
 
@@ -89,7 +86,7 @@ def test_a_kernel_parameter_changed_behind_is_back_within_a_minute(site: Site) -
     began = time.monotonic()
     wait_for(lambda: machine.run(["sysctl", "-n", key]).stdout.strip() == "0", 60, "put back")
     say(f"{key} is back after {time.monotonic() - began:.0f} s")
-    wait_for(lambda: key in site.condition(machine.name, "Converged")["message"], 10, "told")
+    wait_for(lambda: key in site.condition(machine.name, "Converged")["message"], 30, "told")
 
 
 def test_the_kiosk_user_can_read_what_its_programs_must_obey(site: Site) -> None:

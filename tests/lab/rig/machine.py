@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import subprocess
+import time
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -186,6 +187,17 @@ class Machine:
         with contextlib.suppress(FileNotFoundError):  # it has just gone down: joining the group will say so
             group.path.mkdir()
         return group, *command(init, self._group.join_files(child), argv, user, env)
+
+    def successor(self, unit: str, before: int, timeout: float = 30) -> int:
+        """Host id of the main process of a unit that came after `before` died. RigError when none comes."""
+        end = time.monotonic() + timeout
+        while True:
+            with contextlib.suppress(RigError):  # none just now
+                if (pid := self.pid_of(unit)) != before:
+                    return pid
+            if time.monotonic() > end:
+                raise RigError(f"{unit} on {self.name} did not come back within {timeout:.0f} s")
+            time.sleep(0.1)
 
     def pid_of(self, unit: str) -> int:
         """Host id of the main process of a unit: kill it, or read its /proc. RigError when it has none."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.facts import FactsReader, read_hardware
+from agent.facts import FactsReader, read_hardware, sayable
 from contract.status import Facts
 from contract.wire import decode, encode
 
@@ -32,6 +32,12 @@ def test_they_fit_the_contract(facts: Facts) -> None:
     assert decode(Facts, encode(facts)) == facts
     assert facts.at == NOW
     assert facts.clock_skew_s == -1.5
+
+
+def test_a_name_that_is_no_text_can_be_said_all_the_same() -> None:
+    """As the system gives a mount point with bytes that are not UTF-8."""
+    assert decode(str, encode(sayable(os.fsdecode(b"/media/caf\xe9")))) == "/media/caf?"
+    assert sayable("/media/perché") == "/media/perché"
 
 
 def test_figures_are_in_range(facts: Facts) -> None:

@@ -199,9 +199,18 @@ def test_a_sign_of_life_while_the_pcs_are_waited_for(services: Reciting, door: P
     assert lines[-1] == "Applied on 1 PC: pc-01"
 
 
+# A run of the tests in the background has Ctrl-C ignored, and children inherit that.
+HEARS_CTRL_C = [
+    sys.executable,
+    "-c",
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "from controller.cli.main import main; main()",
+]
+
+
 def test_watching_in_a_pipe_is_a_line_each(services: Reciting, door: Path) -> None:
     with subprocess.Popen(
-        [*ARGV, "status", "--watch", "--json"],
+        [*HEARS_CTRL_C, "status", "--watch", "--json"],
         env=environment(door),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -220,7 +229,10 @@ def test_ctrl_c_leaves_no_trace(tmp_path: Path) -> None:
         silent.bind(str(tmp_path / "d"))
         silent.listen()
         with subprocess.Popen(
-            [*ARGV, "status"], env=environment(tmp_path / "d"), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            [*HEARS_CTRL_C, "status"],
+            env=environment(tmp_path / "d"),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         ) as waiting:
             caller, _address = silent.accept()
             with caller:

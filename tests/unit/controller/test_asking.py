@@ -6,17 +6,20 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.exchange import Refusal, Signed
+from contract.exchange import Ask, Refusal, Signed
+from contract.status import Condition
+from contract.wire import CONTRACT
 from controller.core.asking import Heard, Outgoing, after, has_news, is_ahead, listen, tell
 from tests.unit.controller.facts import AT, answer, report
 
 SEALED = Signed(payload=b"desired", signature=bytes(64))
 OUT = Outgoing(revision=7, desired=SEALED, revocation_number=3, revocations=b"list")
+ASKED = Ask(contract=CONTRACT, at=AT, desired=SEALED, revocations=b"list")
 
 
 def known(desired: int = 7, revocations: int = 3, **changes: Any) -> Heard:
     status = report(desired_revision=desired)
-    return after(Heard(), OUT, answer(status=status, revocation_number=revocations, **changes))
+    return after(Heard(), OUT, ASKED, answer(status=status, revocation_number=revocations, **changes))
 
 
 def test_before_the_first_answer_nothing_is_sent_and_nothing_held() -> None:
@@ -45,14 +48,43 @@ def test_what_was_refused_is_not_offered_again_until_something_differs() -> None
     refused = answer(
         status=behind, revocation_number=3, refusals=(Refusal("desired", "no room on the disk"),)
     )
-    state = after(Heard(), OUT, refused)
+    state = after(Heard(), OUT, ASKED, refused)
     assert tell(OUT, state, AT).desired is None
-    later = after(state, OUT, answer(status=behind, revocation_number=3, news="n2"))
+    later = after(state, OUT, ASKED, answer(status=behind, revocation_number=3, news="n2"))
     assert tell(OUT, later, AT).desired is None
     assert later.refusals
     assert tell(replace(OUT, revision=8), later, AT).desired == SEALED
-    reimaged = after(later, OUT, answer(status=behind, revocation_number=3, epoch="e2"))
+    full = Condition("JournalFailed", True, "CannotWrite", "make room on the disk", AT)
+    told = after(
+        later, OUT, ASKED, answer(status=report(desired_revision=6, conditions=(full,)), revocation_number=3)
+    )
+    assert tell(OUT, told, AT).desired == SEALED, "the reason may be another one: tried once more"
+    again = after(
+        told,
+        OUT,
+        ASKED,
+        answer(
+            status=report(desired_revision=6, conditions=(full,)),
+            revocation_number=3,
+            refusals=(Refusal("desired", "no room on the disk"),),
+        ),
+    )
+    assert tell(OUT, again, AT).desired is None
+    room = after(again, OUT, ASKED, answer(status=behind, revocation_number=3))
+    assert tell(OUT, room, AT).desired == SEALED
+    assert not room.refusals
+    reimaged = after(later, OUT, ASKED, answer(status=behind, revocation_number=3, epoch="e2"))
     assert tell(OUT, reimaged, AT).desired == SEALED
+
+
+def test_a_refusal_of_what_was_replaced_meanwhile_says_nothing_of_the_new() -> None:
+    newer = replace(OUT, revision=8, desired=Signed(payload=b"newer", signature=bytes(64)))
+    status = report(desired_revision=6)
+    refused = answer(
+        status=status, revocation_number=3, refusals=(Refusal("desired", "no room on the disk"),)
+    )
+    state = after(Heard(), newer, ASKED, refused)
+    assert tell(newer, state, AT).desired == newer.desired
 
 
 def test_a_certificate_goes_only_to_a_station_that_asks_for_one() -> None:
@@ -71,10 +103,11 @@ def test_a_station_ahead_of_us_is_seen() -> None:
 def test_saying_it_makes_it_said(has: int, has_list: int, revision: int, number: int) -> None:
     """A station that takes what it is sent needs nothing more: no exchange turns round and round."""
     out = Outgoing(revision=revision, desired=SEALED, revocation_number=number, revocations=b"list")
-    state = after(Heard(), out, answer(status=report(desired_revision=has), revocation_number=has_list))
+    first = answer(status=report(desired_revision=has), revocation_number=has_list)
+    state = after(Heard(), out, listen(out, Heard(), AT, 0), first)
     ask = tell(out, state, AT)
     took = answer(
         status=report(desired_revision=max(has, revision) if ask.desired else has),
         revocation_number=max(has_list, number) if ask.revocations else has_list,
     )
-    assert not has_news(tell(out, after(state, out, took), AT))
+    assert not has_news(tell(out, after(state, out, ask, took), AT))
