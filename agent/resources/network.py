@@ -30,7 +30,7 @@ _OUT = "the lab no longer manages the network"
 _LOADED = "loaded"
 _RULES = "rules"
 _LOAD = Run(argv=("systemctl", "reload-or-restart", UNIT))
-"""A reload (SIGHUP) keeps the connections that citizens have open; a proxy that is not there is started."""
+"""A reload (SIGUSR1) keeps the connections that citizens have open; a proxy that is not there is started."""
 _STOP = Run(argv=("systemctl", "stop", UNIT))
 
 
