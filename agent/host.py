@@ -7,6 +7,7 @@ there, and no program is run: there is no PC under a prefix that could obey.
 import contextlib
 import errno
 import os
+import pwd
 import stat
 import subprocess
 import time
@@ -111,6 +112,15 @@ class Host:
             self._rules[table] = done.stdout.decode() if done.returncode == 0 else None
             self._rules_at[table] = generation
         return self._rules[table]
+
+    def uid(self, user: str) -> int | None:
+        """See Reader. Under a prefix there is nobody but ourselves."""
+        if not self._real:
+            return self._uid
+        try:
+            return pwd.getpwnam(user).pw_uid
+        except KeyError:
+            return None
 
     def running(self, unit: str) -> bool:
         """See Reader. Under a prefix nothing runs, and that is as it should be there."""

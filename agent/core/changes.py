@@ -128,6 +128,9 @@ class Reader(Protocol):
     def rules(self, table: str) -> str | None:
         """A table of the running kernel's packet filter, as nft lists it; None where there is none."""
 
+    def uid(self, user: str) -> int | None:
+        """A user's id; None where the PC has no such user."""
+
     def running(self, unit: str) -> bool:
         """Whether a service of systemd has a process."""
 

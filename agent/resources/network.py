@@ -22,7 +22,6 @@ UNIT = "lab-proxy.service"
 PORT = 8118
 SETTINGS = "/etc/lab-agent/proxy/tinyproxy.conf"
 HOSTS = "/etc/lab-agent/proxy/hosts"
-ACCOUNTS = "/etc/passwd"
 
 _PROCESSES = f"/sys/fs/cgroup/system.slice/{UNIT}/cgroup.events"
 
@@ -50,7 +49,7 @@ def observe(wanted: Resources, owned: Owned, reader: Reader) -> Observed:
     return Observed(
         files=observe_files((SETTINGS, HOSTS), owned, reader),
         rules=reader.rules(TABLE) if managed else None,
-        uid=_uid(reader, section.user) if section is not None else None,
+        uid=reader.uid(section.user) if section is not None else None,
         running=reader.running(UNIT) if managed else False,
     )
 
@@ -61,15 +60,13 @@ def plan(wanted: Resources, observed: Observed, owned: Owned) -> Plan:
     planner = FilePlanner(NAME, observed.files, owned)
     if section is None:
         return _leave(planner, observed, owned)
-    rules = kernel_rules(observed.uid) if observed.uid is not None else ""
     changes: list[Change] = []
-    if not rules or observed.rules != rules:
+    if observed.uid is None:  # nothing can be done but to say so: the PC does not count as converged
+        why = f"there is no user {section.user} on this PC"
+        changes.append(_change(TABLE, Effect.TIGHTEN, why))
+    elif observed.rules != (rules := kernel_rules(observed.uid)):
         remember = () if _RULES in owned else (Remember(kind=NAME, key=_RULES, value=b""),)
-        why = (
-            f"there is no user {section.user} on this PC"
-            if not rules
-            else "the kernel's table is not the lab's"
-        )
+        why = "the kernel's table is not the lab's"
         changes.append(_change(TABLE, Effect.TIGHTEN, why, *remember, LoadRules(table=TABLE, rules=rules)))
     wishes = (
         FileWish(path=SETTINGS, content=proxy_settings(section).encode()),
@@ -156,12 +153,3 @@ def _leave(planner: FilePlanner, observed: Observed, owned: Owned) -> Plan:
 
 def _change(subject: str, effect: Effect, why: str, *actions: Action) -> Change:
     return Change(kind=NAME, subject=subject, effect=effect, why=why, actions=actions)
-
-
-def _uid(reader: Reader, user: str) -> int | None:
-    state = reader.file(ACCOUNTS)
-    for line in (state.content if state is not None else b"").decode(errors="replace").splitlines():
-        fields = line.split(":")
-        if len(fields) >= 3 and fields[0] == user and fields[2].isdigit():
-            return int(fields[2])
-    return None

@@ -35,6 +35,7 @@ class FakeHost:
                 self.directories.add(above)
                 above = dirname(above)
         self.parameters = dict(kernel or {})
+        self.users = {"root": 0, "kiosk": 1500}
         self.tables: dict[str, str] = {}
         self.units = {"systemd-timesyncd.service"}
         self.ran: list[tuple[str, ...]] = []
@@ -58,6 +59,9 @@ class FakeHost:
 
     def rules(self, table: str) -> str | None:
         return self.tables.get(table)
+
+    def uid(self, user: str) -> int | None:
+        return self.users.get(user)
 
     def running(self, unit: str) -> bool:
         return unit in self.units
