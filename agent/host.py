@@ -7,6 +7,7 @@ there, and no program is run: there is no PC under a prefix that could obey.
 import contextlib
 import errno
 import os
+import pwd
 import stat
 import subprocess
 import time
@@ -17,6 +18,7 @@ from typing import NamedTuple
 
 from agent.core.changes import (
     FileState,
+    LoadRules,
     MakeDirectory,
     RemoveDirectory,
     RemoveFile,
@@ -24,6 +26,7 @@ from agent.core.changes import (
     SetKernel,
     WriteFile,
 )
+from agent.netlink import PacketFilter
 from agent.ports import ActionFailed, HostAction
 from contract.sentence import Sentence, sentence, system_words
 
@@ -34,15 +37,26 @@ place, because Chromium reads every file in its policy directory."""
 MAX_FILE = 4 << 20
 """Longest file that is read whole (4 MiB); a longer one is not ours anyway."""
 
+_RULES_BELOW = "/run/lab-agent/nftables/"
+_NO_PROCESS = FileState(content=b"", mode=0o644)
+
 _ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
 
 
 class Host:
     """A PC (`root` is `/`) or a prefix that stands for one."""
 
-    def __init__(self, root: Path = Path("/"), log: Callable[[str], None] = lambda _line: None) -> None:
+    def __init__(
+        self,
+        root: Path = Path("/"),
+        log: Callable[[str], None] = lambda _line: None,
+        packet_filter: PacketFilter | None = None,
+    ) -> None:
         self._root = root
         self._log = log
+        self._filter = packet_filter
+        self._rules: dict[str, str | None] = {}
+        self._rules_at: dict[str, int] = {}
         self._real = root == Path("/")
         self._prefix = "" if self._real else str(root)
         self._uid = os.geteuid()
@@ -88,6 +102,34 @@ class Host:
             os.close(handle)
         return " ".join(text.split())
 
+    def rules(self, table: str) -> str | None:
+        """See Reader. nft is run only when the kernel's ruleset is another one than the last time."""
+        if not self._real:
+            state = self.file(_RULES_BELOW + table)
+            return None if state is None else state.content.decode()
+        generation = self._filter.generation() if self._filter is not None else -1
+        if generation < 0 or self._rules_at.get(table) != generation:
+            done = self.run(("nft", "-s", "-n", "list", "table", "inet", table), timeout_s=10)
+            self._rules[table] = done.stdout.decode() if done.returncode == 0 else None
+            self._rules_at[table] = generation
+        return self._rules[table]
+
+    def uid(self, user: str) -> int | None:
+        """See Reader. Under a prefix there is nobody but ourselves."""
+        if not self._real:
+            return self._uid
+        try:
+            return pwd.getpwnam(user).pw_uid
+        except KeyError:
+            return None
+
+    def running(self, unit: str) -> bool:
+        """See Reader. Under a prefix nothing runs, and that is as it should be there."""
+        return not self._real or self.file(f"/sys/fs/cgroup/system.slice/{unit}/cgroup.procs") not in (
+            None,
+            _NO_PROCESS,
+        )
+
     def do(self, action: HostAction) -> None:
         """See HostWriter."""
         try:
@@ -103,6 +145,8 @@ class Host:
                     self._remove_directory(self._at(path))
                 case SetKernel(key, value):
                     self._set_kernel(key, value)
+                case LoadRules(table, rules):
+                    self._load_rules(table, rules)
                 case Run():
                     self._run(action)
         except OSError as error:
@@ -221,6 +265,25 @@ class Host:
         with os.fdopen(handle, "w", encoding="utf-8") as stream:
             stream.write(value + "\n")
 
+    def _load_rules(self, table: str, rules: str) -> None:
+        if not self._real:
+            file = self._at(_RULES_BELOW + table)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(rules, encoding="utf-8") if rules else file.unlink(missing_ok=True)
+            return
+        # Named and deleted first: nft has no "replace", but one transaction for all of its input.
+        script = f"table inet {table}\ndelete table inet {table}\n{rules}"
+        done = self.run(("nft", "-f", "-"), timeout_s=10, stdin=script.encode())
+        if done.returncode != 0:
+            said = done.stderr.decode(errors="replace").strip().splitlines()
+            raise ActionFailed(
+                sentence(
+                    "the packet filter does not take table {table}: {words}",
+                    table=table,
+                    words="".join(said[:1]),
+                )
+            )
+
     def _run(self, action: Run) -> None:
         if not self._real:
             self._log(f"under a prefix nothing is run: {' '.join(action.argv)}")
@@ -304,6 +367,8 @@ def _failed(action: HostAction, why: Sentence) -> Sentence:
             return sentence("cannot make the directory {path}: {why}", path=path, why=why)
         case SetKernel(key, value):
             return sentence("cannot set {key} to {value}: {why}", key=key, value=value, why=why)
+        case LoadRules(table):
+            return sentence("cannot load the packet filter's table {table}: {why}", table=table, why=why)
         case Run(argv):
             return sentence("cannot run {program}: {why}", program=" ".join(argv), why=why)
 

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from agent.core.changes import (
     Forget,
+    LoadRules,
     MakeDirectory,
     Owned,
     Reader,
@@ -17,7 +18,7 @@ from agent.core.changes import (
 )
 from contract.sentence import Told
 
-HostAction = WriteFile | RemoveFile | MakeDirectory | RemoveDirectory | SetKernel | Run
+HostAction = WriteFile | RemoveFile | MakeDirectory | RemoveDirectory | SetKernel | LoadRules | Run
 
 
 class ActionFailed(Told):

@@ -63,6 +63,13 @@ class Run(Message, frozen=True, tag="run"):
     timeout_s: float = 30
 
 
+class LoadRules(Message, frozen=True, tag="rules"):
+    """Make one table of the kernel's packet filter what `rules` says, in one step; empty removes it."""
+
+    table: str
+    rules: str
+
+
 class Remember(Message, frozen=True, tag="remember"):
     """Journal what was there before us, or what we know we have done; the first entry stays."""
 
@@ -78,7 +85,9 @@ class Forget(Message, frozen=True, tag="forget"):
     key: str
 
 
-Action = WriteFile | RemoveFile | MakeDirectory | RemoveDirectory | SetKernel | Run | Remember | Forget
+Action = (
+    WriteFile | RemoveFile | MakeDirectory | RemoveDirectory | SetKernel | LoadRules | Run | Remember | Forget
+)
 
 
 class Effect(IntEnum):
@@ -116,6 +125,15 @@ class Reader(Protocol):
 
     def kernel(self, key: str) -> str | None:
         """A kernel parameter's value in force, blanks folded; None where the kernel has no such key."""
+
+    def rules(self, table: str) -> str | None:
+        """A table of the running kernel's packet filter, as nft lists it; None where there is none."""
+
+    def uid(self, user: str) -> int | None:
+        """A user's id; None where the PC has no such user."""
+
+    def running(self, unit: str) -> bool:
+        """Whether a service of systemd has a process."""
 
 
 class Kind(Protocol):
