@@ -9,6 +9,7 @@ from agent.core.changes import (
     MakeDirectory,
     Owned,
     Reader,
+    Reload,
     Remember,
     RemoveDirectory,
     RemoveFile,
@@ -17,7 +18,7 @@ from agent.core.changes import (
     WriteFile,
 )
 
-HostAction = WriteFile | RemoveFile | MakeDirectory | RemoveDirectory | SetKernel | LoadRules | Run
+HostAction = WriteFile | RemoveFile | MakeDirectory | RemoveDirectory | SetKernel | LoadRules | Reload | Run
 
 
 class ActionFailed(Exception):
