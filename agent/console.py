@@ -8,7 +8,7 @@ from math import ceil
 from pathlib import Path
 
 from agent.clock import since_boot
-from agent.core.changes import Change, Effect, Forget, LoadRules, Remember, Run, SetKernel
+from agent.core.changes import Change, Effect, Forget, LoadRules, Reload, Remember, Run, SetKernel
 from agent.core.messages import Call, Leave, Left, Refused, Return
 from agent.core.reconcile import whole_plan
 from agent.host import Host
@@ -96,6 +96,8 @@ def _lines(change: Change) -> list[str]:
                 told = _("set {key} = {value}").format(key=key, value=value)
             case LoadRules(table, rules):
                 told = (_("load table {table}") if rules else _("remove table {table}")).format(table=table)
+            case Reload(unit):
+                told = _("have {unit} read its files again").format(unit=unit)
             case Run(argv):
                 told = _("run {program}").format(program=" ".join(argv))
             case _other:

@@ -8,6 +8,7 @@ import contextlib
 import errno
 import os
 import pwd
+import signal
 import stat
 import subprocess
 import time
@@ -20,6 +21,7 @@ from agent.core.changes import (
     FileState,
     LoadRules,
     MakeDirectory,
+    Reload,
     RemoveDirectory,
     RemoveFile,
     Run,
@@ -38,7 +40,6 @@ MAX_FILE = 4 << 20
 """Longest file that is read whole (4 MiB); a longer one is not ours anyway."""
 
 _RULES_BELOW = "/run/lab-agent/nftables/"
-_NO_PROCESS = FileState(content=b"", mode=0o644)
 
 _ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
 
@@ -125,10 +126,11 @@ class Host:
 
     def running(self, unit: str) -> bool:
         """See Reader. Under a prefix nothing runs, and that is as it should be there."""
-        return not self._real or self.file(f"/sys/fs/cgroup/system.slice/{unit}/cgroup.procs") not in (
-            None,
-            _NO_PROCESS,
-        )
+        return not self._real or bool(self._processes(unit))
+
+    def _processes(self, unit: str) -> list[int]:
+        state = self.file(f"/sys/fs/cgroup/system.slice/{unit}/cgroup.procs")
+        return [int(line) for line in state.content.split()] if state is not None else []
 
     def do(self, action: HostAction) -> None:
         """See HostWriter."""
@@ -147,6 +149,8 @@ class Host:
                     self._set_kernel(key, value)
                 case LoadRules(table, rules):
                     self._load_rules(table, rules)
+                case Reload(unit):
+                    self._reload(unit)
                 case Run():
                     self._run(action)
         except OSError as error:
@@ -284,6 +288,15 @@ class Host:
                 )
             )
 
+    def _reload(self, unit: str) -> None:
+        try:
+            for process in self._processes(unit):
+                os.kill(process, signal.SIGUSR1)
+        except ProcessLookupError:  # it has just died: the next look finds it so
+            return
+        if not self.running(unit):
+            self._run(Run(argv=("systemctl", "start", unit)))
+
     def _run(self, action: Run) -> None:
         if not self._real:
             self._log(f"under a prefix nothing is run: {' '.join(action.argv)}")
@@ -369,6 +382,8 @@ def _failed(action: HostAction, why: Sentence) -> Sentence:
             return sentence("cannot set {key} to {value}: {why}", key=key, value=value, why=why)
         case LoadRules(table):
             return sentence("cannot load the packet filter's table {table}: {why}", table=table, why=why)
+        case Reload(unit):
+            return sentence("cannot have {unit} read its files again: {why}", unit=unit, why=why)
         case Run(argv):
             return sentence("cannot run {program}: {why}", program=" ".join(argv), why=why)
 

@@ -9,6 +9,7 @@ from agent.core.changes import (
     MakeDirectory,
     Owned,
     Reader,
+    Reload,
     Remember,
     RemoveDirectory,
     RemoveFile,
@@ -18,7 +19,7 @@ from agent.core.changes import (
 )
 from contract.sentence import Told
 
-HostAction = WriteFile | RemoveFile | MakeDirectory | RemoveDirectory | SetKernel | LoadRules | Run
+HostAction = WriteFile | RemoveFile | MakeDirectory | RemoveDirectory | SetKernel | LoadRules | Reload | Run
 
 
 class ActionFailed(Told):

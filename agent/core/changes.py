@@ -70,6 +70,15 @@ class LoadRules(Message, frozen=True, tag="rules"):
     rules: str
 
 
+class Reload(Message, frozen=True, tag="reload"):
+    """Have a running service of ours read its files again (SIGUSR1), or start it.
+
+    A signal takes microseconds, and cuts nobody's connection; `systemctl reload` takes 20 ms of a PC.
+    """
+
+    unit: str
+
+
 class Remember(Message, frozen=True, tag="remember"):
     """Journal what was there before us, or what we know we have done; the first entry stays."""
 
@@ -86,7 +95,16 @@ class Forget(Message, frozen=True, tag="forget"):
 
 
 Action = (
-    WriteFile | RemoveFile | MakeDirectory | RemoveDirectory | SetKernel | LoadRules | Run | Remember | Forget
+    WriteFile
+    | RemoveFile
+    | MakeDirectory
+    | RemoveDirectory
+    | SetKernel
+    | LoadRules
+    | Reload
+    | Run
+    | Remember
+    | Forget
 )
 
 

@@ -11,7 +11,19 @@ and it has read its files since they changed (`loaded`, as in the time kind).
 
 from collections.abc import Iterable
 
-from agent.core.changes import Action, Change, Effect, Forget, LoadRules, Owned, Plan, Reader, Remember, Run
+from agent.core.changes import (
+    Action,
+    Change,
+    Effect,
+    Forget,
+    LoadRules,
+    Owned,
+    Plan,
+    Reader,
+    Reload,
+    Remember,
+    Run,
+)
 from agent.core.files import FilePlanner, FileWish, Found, observe_files
 from contract.desired import Network, Resources
 from contract.sentence import Sentence, sentence
@@ -29,8 +41,7 @@ _PROCESSES = f"/sys/fs/cgroup/system.slice/{UNIT}/cgroup.events"
 _OUT = sentence("the lab no longer manages the network")
 _LOADED = "loaded"
 _RULES = "rules"
-_LOAD = Run(argv=("systemctl", "reload-or-restart", UNIT))
-"""A reload (SIGUSR1) keeps the connections that citizens have open; a proxy that is not there is started."""
+_LOAD = Reload(unit=UNIT)
 _STOP = Run(argv=("systemctl", "stop", UNIT))
 
 

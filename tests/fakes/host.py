@@ -8,6 +8,7 @@ from agent.core.changes import (
     LoadRules,
     MakeDirectory,
     Owned,
+    Reload,
     Remember,
     RemoveDirectory,
     RemoveFile,
@@ -98,6 +99,9 @@ class FakeHost:
                 self.tables.pop(table, None)
                 if rules:
                     self.tables[table] = rules
+            case Reload(unit):
+                self._may(unit)
+                self.units.add(unit)
             case Run(argv):
                 self._may(argv[0])
                 self.ran.append(argv)

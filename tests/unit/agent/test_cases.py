@@ -15,6 +15,7 @@ from agent.core.changes import (
     LoadRules,
     MakeDirectory,
     Owned,
+    Reload,
     Remember,
     RemoveDirectory,
     RemoveFile,
@@ -120,6 +121,8 @@ def _line(action: Action) -> str:
             return f"set {key}={value}"
         case LoadRules(table, rules):
             return f"rules {table}" if rules else f"no rules {table}"
+        case Reload(unit):
+            return f"reload {unit}"
         case Run(argv):
             return f"run {' '.join(argv)}"
         case Remember(_, key):
