@@ -10,6 +10,7 @@ import msgspec
 
 from contract.desired import Revision
 from contract.identity import LabId, PairingId, StationId
+from contract.sentence import Sentence
 from contract.status import StatusReport
 from contract.wire import Message, Utc
 
@@ -46,7 +47,7 @@ class CommandResult(Message, frozen=True):
 
     id: CommandId
     done: bool
-    message: str
+    message: Sentence
 
 
 class Position(Message, frozen=True):
@@ -88,7 +89,7 @@ class Refusal(Message, frozen=True):
     """Something in the Ask that the station would not take, and why, in a sentence."""
 
     what: Literal["desired", "command", "certificate", "revocations"]
-    message: str
+    message: Sentence
     revision: Revision | None = None
 
 
@@ -97,7 +98,6 @@ class Answer(Message, frozen=True):
 
     `news` changes whenever something a technician would want to see at once
     changed (a revision, a condition, the state), not with every load figure.
-    `pairing` is None while the enforcer has not been heard of.
     """
 
     contract: int
@@ -109,7 +109,6 @@ class Answer(Message, frozen=True):
     results: tuple[CommandResult, ...] = ()
     refusals: tuple[Refusal, ...] = ()
     revocation_number: int = 0
-    pairing: PairingId | None = None
     certificate_expires: Utc | None = None
     signing_request: bytes | None = None
     """DER of a PKCS #10 request, when the station's certificate wants renewing."""
@@ -118,4 +117,4 @@ class Answer(Message, frozen=True):
 class Fault(Message, frozen=True):
     """The body of every answer that is not 200: one sentence, no traceback."""
 
-    error: str
+    error: Sentence

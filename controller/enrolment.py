@@ -17,14 +17,15 @@ from spake2 import SPAKE2_A
 
 from contract.exchange import Command, CommandResult
 from contract.identity import station_name
-from contract.pairing import PairFinish, PairOffer, PairStart, confirmation
+from contract.pairing import Offered, PairFinish, PairOffer, PairStart, confirmation
 from contract.wire import CONTRACT
 from controller.agent_client import AgentClient, Reaper
 from controller.books import Books
 from controller.discovery import Discovery
-from controller.failures import Address, Failure, clip
+from controller.failures import Address, Failure, clip, in_words
 from controller.pki import Leaf
 from controller.problems import Problem
+from controller.publishing import no_station
 from controller.store.database import Tx
 from controller.store.repositories import Station
 from controller.words import _
@@ -112,7 +113,7 @@ class Enrolment:
             if offer.station != station:
                 return _other(station, place, offer.station)
             key = _shared_key(exchange, offer)
-            said = (offer.station, offer.message, offer.signing_request)
+            said = Offered(offer.pairing, offer.station, offer.message, offer.signing_request)
             if key is None or not hmac.compare_digest(
                 confirmation(key, "station", start, said, b""), offer.confirmation
             ):
@@ -122,7 +123,7 @@ class Enrolment:
                 return _NotThere(
                     "refused", Problem("refused", _("{id}: {reason}.").format(id=station, reason=leaf))
                 )
-            row = Station(station, place.host, place.port, self._books.clock.now())
+            row = Station(station, place.host, place.port, self._books.clock.now(), offer.pairing)
             # Kept before the PC hears of it: if its last answer is lost it may be paired already, and then
             # it is in the list, will answer or not, and can be paired again.
             self._keep(row, leaf, joined)
@@ -151,9 +152,11 @@ class Enrolment:
                 ):
                     self._books.store.raise_counter(tx, CRL)
                 self._books.store.drop_station(tx, station)
-            message = _("{id} refused at the last step: {reason}.").format(id=station, reason=done.message)
+            reason = clip(in_words(done.message))
+            message = _("{id} refused at the last step: {reason}.").format(id=station, reason=reason)
             return _NotThere("refused", Problem("refused", message, _code_hint()))
-        message = _("{id} did not confirm the last step: {reason}").format(id=station, reason=done.message)
+        reason = in_words(done.message)
+        message = _("{id} did not confirm the last step: {reason}").format(id=station, reason=reason)
         hint = _(
             "If labctl status shows it online in a minute, it is paired; else pair it with its new code."
         )
@@ -170,11 +173,16 @@ class Enrolment:
 
         Raises Problem where it cannot be told and `force` is not set: then nothing is changed.
         """
+        with self._books.database.read() as tx:
+            row = self._books.store.station(tx, station)
+        if row is None:
+            raise no_station(station)
         command = Command(
             contract=CONTRACT,
             id=secrets.token_hex(16),
             lab=self._books.lab,
             station=station,
+            pairing=row.pairing,
             issued_at=self._books.clock.now(),
             kind="unpair",
         )
@@ -186,12 +194,11 @@ class Enrolment:
             )
             if isinstance(result, CommandResult):
                 message = _("{id} could not forget the lab: {reason}").format(
-                    id=station, reason=clip(result.message)
+                    id=station, reason=clip(in_words(result.message))
                 )
                 raise Problem("refused", message, hint)
-            raise Problem(
-                "away", _("{id} cannot be told: {reason}").format(id=station, reason=result.message), hint
-            )
+            reason = in_words(result.message)
+            raise Problem("away", _("{id} cannot be told: {reason}").format(id=station, reason=reason), hint)
         with self._books.database.write() as tx:
             self._books.store.revoke(tx, station_name(self._books.lab, station), self._books.clock.now())
             self._books.store.raise_counter(tx, CRL)
@@ -249,9 +256,10 @@ def _offered(agent: AgentClient, start: PairStart) -> PairOffer | Failure:
 def _not_there(station: str, place: Address, failure: Failure) -> _NotThere:
     if failure.kind == "away" and not failure.closed:
         hint = _("Is it switched on, and on this network? See: labctl discover")
-        return _NotThere("away", Problem("away", failure.message, hint))
+        return _NotThere("away", Problem("away", in_words(failure.message), hint))
     if failure.kind == "refused":
-        message = _("{id} will not be paired now: {reason}.").format(id=station, reason=failure.message)
+        reason = clip(in_words(failure.message))
+        message = _("{id} will not be paired now: {reason}.").format(id=station, reason=reason)
         return _NotThere("refused", Problem("refused", message, _code_hint()))
     message = _("What answers at {address} is not waiting to be paired.").format(address=place)
     hint = _("A PC of another lab must be let go first; on the PC itself: lab-agent unpair")

@@ -13,6 +13,7 @@ import msgspec
 from contract.exchange import CommandResult, Signed
 from contract.identity import PairingId
 from contract.pairing import Blob, PairDone, PairFinish, PairOffer, PairStart
+from contract.sentence import Sentence
 from contract.status import Condition
 from contract.wire import Message, Utc
 
@@ -28,7 +29,7 @@ class Delivered(Message, frozen=True, tag="delivered"):
 
     accepted: bool
     revision: int
-    message: str = ""
+    message: Sentence | None = None
 
 
 class Perform(Message, frozen=True, tag="perform"):
@@ -41,7 +42,7 @@ class Performed(Message, frozen=True, tag="performed"):
     """`result` is None where the command was refused before it could be known."""
 
     result: CommandResult | None
-    message: str = ""
+    message: Sentence | None = None
 
 
 class BeginPairing(Message, frozen=True, tag="begin-pairing"):
@@ -71,7 +72,7 @@ class PairingEnded(Message, frozen=True, tag="pairing-ended"):
 class Refused(Message, frozen=True, tag="refused"):
     """The enforcer would not: one sentence, and after how many seconds a new try makes sense."""
 
-    message: str
+    message: Sentence
     retry_after_s: float = 0
 
 
@@ -82,14 +83,13 @@ class Watch(Message, frozen=True, tag="watch"):
 class EnforcerState(Message, frozen=True, tag="state"):
     """What the enforcer knows; the front makes the StatusReport of it and of its own facts.
 
-    `lab`, `ca` (DER) and `pairing` are empty while unpaired.
+    `lab` and `ca` (DER) are empty while unpaired.
     """
 
     station: str
     epoch: str
     lab: str
     ca: Blob
-    pairing: str
     profile: str
     desired_revision: int
     applied_revision: int
@@ -119,7 +119,7 @@ class SpakeResult(Message, frozen=True):
 
     offer: PairOffer | None = None
     identity: bytes = b""
-    error: str = ""
+    error: Sentence | None = None
 
 
 Request = Deliver | Perform | BeginPairing | EndPairing | Watch | Leave

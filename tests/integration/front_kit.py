@@ -47,11 +47,14 @@ from agent.settings import Paths
 from contract.exchange import EXCHANGE_PATH, Answer, Ask, CommandResult
 from contract.identity import controller_name, station_name
 from contract.pairing import PairDone, PairOffer
+from contract.sentence import sentence
 from contract.wire import CONTRACT, decode, encode
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LAB = "riva"
 STATION = "pc-03"
+ATTEMPT = "0" * 32
+"""What the station calls its pairing."""
 GENEROUS_S = 20.0
 REPOSITORY = Path(__file__).parents[2]
 
@@ -180,8 +183,8 @@ class EnforcerPeer:
         self.asked: list[Request] = []
         self.replies: dict[type[Any], Reply] = {
             Deliver: Delivered(True, 1),
-            Perform: Performed(CommandResult("0" * 32, True, "done")),
-            BeginPairing: PairingBegun(PairOffer("try", b"message", STATION, b"request", bytes(32))),
+            Perform: Performed(CommandResult("0" * 32, True, sentence("done"))),
+            BeginPairing: PairingBegun(PairOffer(ATTEMPT, b"message", STATION, b"request", bytes(32))),
             EndPairing: PairingEnded(PairDone(STATION)),
         }
         self.before_reply: Callable[[Request], None] = lambda request: None
@@ -256,7 +259,9 @@ class EnforcerPeer:
                 self.asked.append(call.request)
             self.before_reply(call.request)
             with self._lock:
-                _write(link, Return(call.number, self.replies.get(type(call.request), Refused("no"))))
+                _write(
+                    link, Return(call.number, self.replies.get(type(call.request), Refused(sentence("no"))))
+                )
 
 
 def _write(link: socket.socket, message: Return) -> None:

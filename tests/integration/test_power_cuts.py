@@ -25,7 +25,7 @@ from agent.station import Station
 from agent.trust import Trust, TrustStore
 from contract.desired import BrowserPolicy, Desktop, Kernel, Resources, TimeSync
 from contract.exchange import CommandResult, Signed
-from tests.integration.lab_keys import EPOCH, NOON, LabKeys
+from tests.integration.lab_keys import EPOCH, LabKeys
 
 OLD = Resources(
     browser_policy=BrowserPolicy(policies={"URLBlocklist": ["*"]}, allow=(".inps.it", ".id.lepida.it")),
@@ -163,7 +163,7 @@ def _paired(root: Path) -> None:
         station="pc-01",
         ca=KEYS.ca,
         signing_key=KEYS.signing_public,
-        paired_at=NOON.replace(year=2020),
+        pairing=KEYS.pairing,
     )
     TrustStore(root / "var/lib/lab-agent/enforcer").save(trust)
 

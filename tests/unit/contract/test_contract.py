@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from contract.desired import DesiredState
 from contract.exchange import Answer, Ask, Command, CommandResult, Fault, Position, Signed
 from contract.identity import controller_name, is_label, station_name
-from contract.pairing import PairDone, PairFinish, PairOffer, PairStart, confirmation
+from contract.pairing import Offered, PairDone, PairFinish, PairOffer, PairStart, confirmation
+from contract.sentence import Sentence
 from contract.status import Condition, Facts, StatusReport
 from contract.wire import MAX_MESSAGE_BYTES, ContractError, Message, decode, encode
 
@@ -20,7 +21,7 @@ TYPES: dict[str, type[Message]] = {
     kind.__name__: kind
     for kind in (
         *(Ask, Answer, Signed, Command, CommandResult, Fault, Position, DesiredState, StatusReport),
-        *(Facts, Condition, PairStart, PairOffer, PairFinish, PairDone),
+        *(Facts, Condition, Sentence, PairStart, PairOffer, PairFinish, PairDone),
     )
 }
 FILES = sorted(GOLDEN.rglob("*.json"))
@@ -78,17 +79,19 @@ def test_a_label_makes_names_that_say_who(text: str) -> None:
         assert "." not in text
 
 
+_words = st.text("ab", max_size=3)
+_offered = st.builds(Offered, _words, _words, st.binary(max_size=4), st.binary(max_size=4))
 START = PairStart(contract=1, message=b"a", lab="riva", ca=b"ca", signing_key=b"k" * 32)
 
 
 @given(
-    st.tuples(st.sampled_from("ab"), st.binary(max_size=4), st.binary(max_size=4)),
-    st.tuples(st.sampled_from("ab"), st.binary(max_size=4), st.binary(max_size=4)),
+    _offered,
+    _offered,
     st.binary(max_size=4),
     st.binary(max_size=4),
 )
 def test_no_two_transcripts_are_alike(
-    one: tuple[str, bytes, bytes], two: tuple[str, bytes, bytes], here: bytes, there: bytes
+    one: Offered, two: Offered, here: bytes, there: bytes
 ) -> None:
     first = confirmation(b"key", "station", START, one, here)
     second = confirmation(b"key", "station", START, two, there)
@@ -96,7 +99,7 @@ def test_no_two_transcripts_are_alike(
 
 
 def test_the_two_sides_do_not_prove_the_same_thing() -> None:
-    parts = ("pc-01", b"m", b"r")
+    parts = Offered("0" * 32, "pc-01", b"m", b"r")
     assert confirmation(b"k", "station", START, parts, b"") != confirmation(
         b"k", "controller", START, parts, b""
     )

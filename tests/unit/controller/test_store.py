@@ -18,7 +18,7 @@ STORE = LabStore("fontana")
 
 
 def station(name: str = "pc-01", address: str = "10.0.0.1") -> Station:
-    return Station(name, address, 7443, AT)
+    return Station(name, address, 7443, AT, "a" * 32)
 
 
 def desired(name: str = "pc-01", revision: int = 1, content: str = "c1") -> Desired:
@@ -40,7 +40,7 @@ def test_a_station_comes_moves_and_goes_with_all_that_is_its(database: Database)
         STORE.set_group(tx, "aula", ["pc-01", "pc-02"])
         STORE.move_station(tx, "pc-01", "10.0.0.9", 7444)
     with database.read() as tx:
-        assert STORE.station(tx, "pc-01") == Station("pc-01", "10.0.0.9", 7444, AT)
+        assert STORE.station(tx, "pc-01") == Station("pc-01", "10.0.0.9", 7444, AT, "a" * 32)
         assert [one.station for one in STORE.reports(tx)] == ["pc-01"]
     with database.write() as tx:
         STORE.drop_station(tx, "pc-01")
@@ -54,7 +54,7 @@ def test_a_station_comes_moves_and_goes_with_all_that_is_its(database: Database)
 def test_instants_keep_their_moment_whatever_zone_they_came_in(database: Database) -> None:
     rome = timezone(timedelta(hours=2))
     with database.write() as tx:
-        STORE.put_station(tx, Station("pc-01", "10.0.0.1", 7443, AT.astimezone(rome)))
+        STORE.put_station(tx, Station("pc-01", "10.0.0.1", 7443, AT.astimezone(rome), "a" * 32))
     with database.read() as tx:
         found = STORE.station(tx, "pc-01")
     assert found is not None
@@ -64,7 +64,7 @@ def test_instants_keep_their_moment_whatever_zone_they_came_in(database: Databas
 
 def test_a_naive_instant_is_a_bug(database: Database) -> None:
     with pytest.raises(Exception, match="time zone"), database.write() as tx:
-        STORE.put_station(tx, Station("pc-01", "10.0.0.1", 7443, AT.replace(tzinfo=None)))
+        STORE.put_station(tx, Station("pc-01", "10.0.0.1", 7443, AT.replace(tzinfo=None), "a" * 32))
 
 
 def test_the_counter_only_grows_and_can_jump(database: Database) -> None:
