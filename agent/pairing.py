@@ -95,9 +95,7 @@ class Pairing:
             self._helper = self._host.start((sys.executable, "-m", "agent.helpers.spake"), user="nobody")
             # Made here, by root's half, and not from a clock: no document signed before this can name it.
             self._pairing = os.urandom(16).hex()
-            task = SpakeTask(
-                code=self.code.digits, station=self._station, pairing=self._pairing, start=start
-            )
+            task = SpakeTask(code=self.code.digits, station=self._station, pairing=self._pairing, start=start)
             result = self._told(task)
         except ActionFailed as error:
             self._end_helper()

@@ -47,6 +47,17 @@ class Outcome:
 
 
 @dataclass(frozen=True)
+class _Due:
+    """A station that has to be told something, and what; `content` is the digest of it."""
+
+    station: str
+    pairing: str
+    resolved: Resolved
+    publication: Publication
+    content: str
+
+
+@dataclass(frozen=True)
 class _Files:
     """The lab's files as read at one moment. `stamp` tells whether they are still the same."""
 
@@ -221,7 +232,7 @@ class Publishing:
         """
         told, publications = self._books.store.told(tx), self._books.store.current_publications(tx)
         pairings = self._pairings(tx)
-        due: list[tuple[str, Resolved, Publication, str]] = []
+        due: list[_Due] = []
         unchanged = []
         for station, given in self._assigned(tx).items():
             publication = publications.get(given.profile)
@@ -232,31 +243,24 @@ class Publishing:
             row = told.get(station)
             jump = row is not None and (above or {}).get(station, 0) > row.revision
             if row is None or row.content != content or jump:
-                due.append((station, resolved, publication, content))
+                due.append(_Due(station, pairings[station], resolved, publication, content))
             elif concerns(station, given):
                 unchanged.append(station)
         if due and number is None:
             number = self._books.store.raise_counter(
                 tx, REVISION, above=max((above or {}).values(), default=0)
             )
-        rows = [self._seal(*one, pairings[one[0]], number or 0) for one in due]
+        rows = [self._seal(one, number or 0) for one in due]
         self._books.store.put_desired(tx, rows)
         newest = max((one.number for one in publications.values()), default=0)
         revision = self._books.store.counter(tx, REVISION)
         return Outcome(number or newest, revision, {row.station: row for row in rows}, tuple(unchanged))
 
-    def _seal(
-        self,
-        station: str,
-        resolved: Resolved,
-        publication: Publication,
-        content: str,
-        pairing: str,
-        revision: int,
-    ) -> Desired:
-        signed = self._books.pki.seal(self._compile(resolved, station, pairing, revision))
+    def _seal(self, due: _Due, revision: int) -> Desired:
+        signed = self._books.pki.seal(self._compile(due.resolved, due.station, due.pairing, revision))
+        profile, publication = due.resolved.profile, due.publication.number
         return Desired(
-            station, revision, resolved.profile, publication.number, content, signed.payload, signed.signature
+            due.station, revision, profile, publication, due.content, signed.payload, signed.signature
         )
 
     def _compile(self, resolved: Resolved, station: str, pairing: str, revision: int) -> DesiredState:

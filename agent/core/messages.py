@@ -106,7 +106,7 @@ class Left(Message, frozen=True, tag="left"):
 
 
 class SpakeTask(Message, frozen=True):
-    """To the pairing helper: the code on the screen, who we are, the pairing's id, what the controller sent."""
+    """To the pairing helper: the code on the screen, who we are, the pairing's id, the controller's half."""
 
     code: str
     station: str

@@ -307,7 +307,7 @@ def test_unpaired_by_the_lab_the_pc_is_as_it_was(running: Enforcer) -> None:
 
 @pytest.mark.parametrize("how", ["by the lab", "by root", "trust lost"])
 def test_what_was_signed_for_an_earlier_pairing_counts_for_nothing(paired: Enforcer, how: str) -> None:
-    """A front that was taken over keeps what the lab once signed: looser documents, and the order to leave."""
+    """A front that was taken over keeps what the lab once signed: a looser document, the order to leave."""
     looser, unpair = KEYS.desired("pc-01", 40, Resources()), KEYS.command("pc-01", 7)
     link = paired.socket()
     before = KEYS.pairing

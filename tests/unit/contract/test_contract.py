@@ -2,17 +2,18 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.desired import DesiredState
-from contract.exchange import Answer, Ask, Command, CommandResult, Fault, Position, Signed
-from contract.identity import controller_name, is_label, station_name
+from contract.desired import DesiredState, HostName, HostPattern, KeyChord, SysctlKey, SysctlValue
+from contract.exchange import Answer, Ask, Command, CommandId, CommandResult, Fault, Position, Signed
+from contract.identity import LabId, PairingId, StationId, controller_name, is_label, station_name
 from contract.pairing import Offered, PairDone, PairFinish, PairOffer, PairStart, confirmation
-from contract.sentence import Sentence
+from contract.sentence import Place, Sentence
 from contract.status import Condition, Facts, StatusReport
 from contract.wire import MAX_MESSAGE_BYTES, ContractError, Message, decode, encode
 
@@ -71,6 +72,29 @@ def test_a_time_without_a_zone_is_refused() -> None:
         decode(Ask, b'{"contract":1,"at":"2026-11-23T12:00:00"}')
 
 
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        (LabId, "riva"),
+        (StationId, "pc-03"),
+        (PairingId, "0" * 32),
+        (CommandId, "0" * 32),
+        (SysctlKey, "kernel.sysrq"),
+        (SysctlValue, "1 0"),
+        (HostName, "192.0.2.10"),
+        (HostPattern, ".inps.it"),
+        (KeyChord, "C-n"),
+        (Place, "count"),
+    ],
+)
+def test_a_word_ends_where_its_pattern_does(kind: Any, value: str) -> None:
+    """`$` would let a line end pass, which makes two lines of what is written into a file as one."""
+    assert msgspec.convert(value, kind) == value
+    for spoilt in (value + "\n", "\n" + value, value + "\n" + value):
+        with pytest.raises(msgspec.ValidationError):
+            msgspec.convert(spoilt, kind)
+
+
 @given(st.text(max_size=40))
 def test_a_label_makes_names_that_say_who(text: str) -> None:
     if is_label(text):
@@ -90,9 +114,7 @@ START = PairStart(contract=1, message=b"a", lab="riva", ca=b"ca", signing_key=b"
     st.binary(max_size=4),
     st.binary(max_size=4),
 )
-def test_no_two_transcripts_are_alike(
-    one: Offered, two: Offered, here: bytes, there: bytes
-) -> None:
+def test_no_two_transcripts_are_alike(one: Offered, two: Offered, here: bytes, there: bytes) -> None:
     first = confirmation(b"key", "station", START, one, here)
     second = confirmation(b"key", "station", START, two, there)
     assert (first == second) == ((one, here) == (two, there))
