@@ -60,7 +60,13 @@ class Attempt:
             self._shared = spake.finish(task.start.message)
         except (SPAKEError, AssertionError, ValueError) as error:
             raise PairingRefused(sentence("the key exchange's first message is not one")) from error
-        self.offer = PairOffer(**said._asdict(), confirmation=self._confirmation("station", b""))
+        self.offer = PairOffer(
+            pairing=said.pairing,
+            message=said.message,
+            station=said.station,
+            signing_request=said.signing_request,
+            confirmation=self._confirmation("station", b""),
+        )
 
     def finish(self, finish: PairFinish) -> bytes:
         """Key and certificate as one PEM text, after the controller's proof. Raises PairingRefused."""

@@ -5,10 +5,13 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import text
+from sqlalchemy import create_engine, text
 
+from controller.store import migrations
 from controller.store.database import Database, StoreError, open_database
 from controller.store.repositories import Desired, Issued, LabStore, Publication, Report, Station, digest
 from controller.store.tables import metadata
@@ -168,6 +171,28 @@ def test_opening_again_keeps_everything(tmp_path: Path) -> None:
     with again.read() as tx:
         assert STORE.station(tx, "pc-01") == station()
     again.close()
+
+
+def test_who_was_paired_before_pairings_had_ids_stays_and_is_told_anew(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'lab.sqlite'}"
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.execute(
+            text("INSERT INTO stations VALUES ('fontana', 'pc-01', '10.0.0.1', 7443, '2026-11-23 09:00:00')")
+        )
+        connection.execute(
+            text("INSERT INTO desired VALUES ('fontana', 'pc-01', 1, 'citizen', 1, 'c', x'7b7d', x'00')")
+        )
+    engine.dispose()
+    now = open_database(url)
+    with now.read() as tx:
+        assert STORE.station(tx, "pc-01") == Station("pc-01", "10.0.0.1", 7443, AT, "0" * 32)
+        assert STORE.desired(tx) == {}
+    now.close()
 
 
 @pytest.mark.parametrize(
