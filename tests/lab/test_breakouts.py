@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -51,6 +51,9 @@ def seats(lab_of_ten: Site) -> Iterator[tuple[Seat, Seat]]:
         for one in ATTEMPTS
     ],
 )
-def test_breakout(seats: tuple[Seat, Seat], attempt: Attempt) -> None:
-    verdict, _took = judge(attempt, *seats)
+def test_breakout(
+    seats: tuple[Seat, Seat], attempt: Attempt, record_property: Callable[[str, object], None]
+) -> None:
+    verdict = judge(attempt, *seats)
+    record_property("verdict", str(verdict))
     assert verdict is Verdict.HELD, f"{attempt}: {verdict} ({attempt.lost})"

@@ -241,7 +241,9 @@ def _files() -> Iterator[Attempt]:
 def _downloads() -> Iterator[Attempt]:
     def files(seat: Seat) -> str:
         # Whatever its name: what Chromium thinks dangerous is there as well, as "Unconfirmed".
-        return seat.machine.run(["find", "/home/kiosk/Downloads", "-size", "+0"], check=False).stdout
+        return seat.machine.run(
+            ["find", "/home/kiosk/Downloads", "-type", "f", "-size", "+0"], check=False
+        ).stdout
 
     def downloads(path: str) -> Callable[[Seat], bool]:
 

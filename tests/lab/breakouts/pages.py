@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.lab.breakouts.world import OUTSIDE, Page
+from tests.lab.breakouts.world import ADDRESS, OUTSIDE, Page
 
 _OUT = f"http://{OUTSIDE}"
 
@@ -21,7 +21,7 @@ SCRIPTS = {
     "dynamic import": f"import('{_OUT}/module.js').catch(function(){{}})",
     "font": f"new FontFace('f','url({_OUT}/font)').load()",
     "audio": f"new Audio('{_OUT}/audio').load()",
-    "WebRTC": "var p=new RTCPeerConnection({iceServers:[{urls:'stun:" + OUTSIDE + ":3478'}]});"
+    "WebRTC": "var p=new RTCPeerConnection({iceServers:[{urls:'stun:" + ADDRESS + ":3478'}]});"
     "p.createDataChannel('x');p.createOffer().then(function(o){p.setLocalDescription(o)})",
     "location": f"location='{_OUT}/location'",
     "another window": f"document.onclick=function(){{window.open('{_OUT}/window')}}",
@@ -46,7 +46,6 @@ MARKUP = {
     "prefetch": f"<link rel=prefetch href='{_OUT}/prefetch'>",
     "preload": f"<link rel=preload as=image href='{_OUT}/preload'>",
     "preconnect": f"<link rel=preconnect href='http://{OUTSIDE}:8080'>",
-    "icon": f"<link rel=icon href='{_OUT}/icon.png'>",
     "picture in SVG": f"<svg><image href='{_OUT}/svg' width=9 height=9 /></svg>",
 }
 """Name and markup."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from tests.lab.breakouts.table import Attempt, Seat
-from tests.lab.breakouts.world import INSIDE, OUTSIDE
+from tests.lab.breakouts.world import ADDRESS, INSIDE, OUTSIDE
 from tests.lab.kiosk import DISPLAY
 
 _CONNECT = "import socket; socket.create_connection(({host!r}, {port}), 3)"
@@ -31,7 +31,7 @@ def _command_line() -> Iterator[Attempt]:
     def starts(*flags: str) -> Callable[[Seat], bool]:
         def escapes(seat: Seat) -> bool:
             assert seat.screen
-            told = [flag.replace("OUTSIDE-ADDRESS", seat.world.outside) for flag in flags]
+            told = [flag.replace(ADDRESS, seat.world.outside) for flag in flags]
             command = ["chromium", "--user-data-dir=/tmp/altro", "--no-first-run", *told]
             env = {"DISPLAY": DISPLAY, "HOME": "/home/kiosk"}
             with seat.machine.popen(command, user="kiosk", env=env):
@@ -45,7 +45,7 @@ def _command_line() -> Iterator[Attempt]:
         ("without a proxy", ("--no-proxy-server", f"http://{OUTSIDE}/direct")),
         (
             "names of its own",
-            (f"--host-resolver-rules=MAP {INSIDE} OUTSIDE-ADDRESS", f"http://{INSIDE}/mapped"),
+            (f"--host-resolver-rules=MAP {INSIDE} {ADDRESS}", f"http://{INSIDE}/mapped"),
         ),
         ("headless", ("--headless", "--dump-dom", f"http://{OUTSIDE}/headless")),
         ("incognito", ("--incognito", f"http://{OUTSIDE}/incognito")),
@@ -151,10 +151,10 @@ def _writes(path: str) -> Callable[[Seat], bool]:
 def _tampering() -> Iterator[Attempt]:
     for name, argv in (
         ("the packet filter", ("nft", "list", "ruleset")),
-        ("stop the agent", ("systemctl", "--no-ask-password", "kill", "--signal=0", "lab-agent")),
-        ("stop the gate", ("systemctl", "--no-ask-password", "kill", "--signal=CONT", "systemd-journald")),
+        ("stop the agent", ("systemctl", "--no-ask-password", "kill", "--signal=CONT", "lab-agent")),
+        ("stop the log", ("systemctl", "--no-ask-password", "kill", "--signal=CONT", "systemd-journald")),
         ("a signal to the service manager", ("kill", "-0", "1")),
-        ("the language of all", ("localectl", "--no-ask-password", "set-locale", "LANG=C.UTF-8")),
+        ("the time zone of all", ("timedatectl", "--no-ask-password", "set-timezone", "Europe/Rome")),
         ("kernel parameters", ("sysctl", "-q", "-w", "net.ipv4.conf.lo.log_martians=0")),
         ("another file system", ("mount", "-t", "tmpfs", "none", "/mnt")),
         ("the host's name", ("sh", "-c", "hostname $(hostname)")),

@@ -125,8 +125,8 @@ class Verdict(StrEnum):
     NO_CONTROL = "ERROR: the control did not get out either"
 
 
-def judge(attempt: Attempt, free: Seat, locked: Seat) -> tuple[Verdict, float]:
-    """Try it on the free PC, then on the locked one; the seconds the control took."""
+def judge(attempt: Attempt, free: Seat, locked: Seat) -> Verdict:
+    """Try it on the free PC, then on the locked one."""
     if attempt.fresh:
         free.close()
         locked.close()
@@ -135,14 +135,14 @@ def judge(attempt: Attempt, free: Seat, locked: Seat) -> tuple[Verdict, float]:
     got_out = attempt.escapes(free)
     took = time.monotonic() - began
     if not got_out:
-        return Verdict.NO_CONTROL, took
+        return Verdict.NO_CONTROL
     locked.patience = max(QUIET_S, 2 * took)
     locked.begin()
     verdict = Verdict.BROKE if attempt.escapes(locked) else Verdict.HELD
     if attempt.fresh:
         free.close()
         locked.close()
-    return verdict, took
+    return verdict
 
 
 __all__ = ["GREEN", "OUTSIDE", "STRIP", "Attempt", "Seat", "Verdict", "judge"]

@@ -13,6 +13,8 @@ from tests.lab.rig.host import wait_until
 
 SERVE = Path(__file__).with_name("serve.py").read_text()
 INSIDE, OUTSIDE = "portale.test", "fuori.test"
+ADDRESS = "OUTSIDE-ADDRESS"
+"""In a page or a flag: the outside site's address."""
 Page = tuple[str, Mapping[str, str], str]
 """Content type, further headers, body."""
 
@@ -42,7 +44,7 @@ def world(server: Machine, net: str, pages: Mapping[str, Page], neighbour: str) 
             log = f"/run/{name}.log"
             seen = server.root / log.lstrip("/")
             seen.unlink(missing_ok=True)
-            spec = json.dumps({"address": address, "log": log, "pages": content})
+            spec = json.dumps({"address": address, "log": log, "pages": content}).replace(ADDRESS, outside)
             stack.enter_context(server.popen(["python3", "-c", SERVE, spec]))
             if not wait_until(seen.exists, timeout=20):
                 raise AssertionError(f"the site {name} did not start")
