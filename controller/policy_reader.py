@@ -153,9 +153,7 @@ class PolicyReader:
         if not self._session:
             target = self._call("Target.createTarget", url="chrome://policy")["targetId"]
             self._session = self._call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        answer = self._call(
-            "Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True
-        )
+        answer = self._call("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
         if "exceptionDetails" in answer:
             raise Unreadable("strange", str(answer["exceptionDetails"].get("text", "")))
         return answer["result"].get("value")

@@ -37,7 +37,7 @@ _WRITTEN_FROM = {
 
 @dataclass(frozen=True)
 class PolicyState:
-    """A line of the table. `known`: Chromium has a policy of this name; texts are Chromium's own, or empty."""
+    """A line of the table. `known`: Chromium has such a policy; texts are its own, or empty."""
 
     value: Any
     known: bool = True
