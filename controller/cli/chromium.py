@@ -73,7 +73,7 @@ def _failure(trouble: "Unreadable") -> Failure:
             )
         case "start":
             return Failure(
-                _("Chromium does not start: {said}").format(said=trouble.said or "?"),
+                _("Chromium does not start: {said}").format(said=trouble.said or _("it said nothing")),
                 _("Try it by itself: chromium --headless --dump-dom about:blank"),
             )
         case "lost":
