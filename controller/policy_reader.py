@@ -29,6 +29,8 @@ START_S = 60.0
 """Longest wait for a first answer; an old PC with a cold disk takes 15."""
 READ_S = 30.0
 """Longest wait for a table; 0.3 s where it was tried."""
+CLOSE_S = 5.0
+"""What it is given to end in order."""
 MARK = "LabReading"
 """A policy that does not exist, with the number of the reading: the table that has it is of this document,
 and that Chromium calls it unknown shows that it would say so of others."""
@@ -72,7 +74,8 @@ class Unreadable(Exception):
 class PolicyReader:
     """One running Chromium; a with block ends it and removes all it wrote.
 
-    `major` is its major version. Raises Unreadable, on entering and on reading.
+    `major` is its major version.
+    Raises Unreadable, on entering and on reading; after that there is nothing more to read.
     """
 
     major: int
@@ -86,6 +89,7 @@ class PolicyReader:
         self._numbers = count(1)
         self._session = ""
         self._buffer = b""
+        self._answers = False
         with contextlib.ExitStack() as stack:
             self._home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="labctl-chromium-")))
             self._managed = self._home / "etc/policies/managed"
@@ -95,6 +99,7 @@ class PolicyReader:
             self._deadline = time.monotonic() + START_S
             version = str(self._call("Browser.getVersion")["product"])  # as in Chrome/156.0.8078.79
             self.major = int(version.partition("/")[2].partition(".")[0])
+            self._answers = True
             stack.callback(self._close)
             self._stack = stack.pop_all()
         return self
@@ -117,6 +122,9 @@ class PolicyReader:
             return _table(told)
         except (KeyError, TypeError, AttributeError) as error:
             raise Unreadable("strange", f"{type(error).__name__}: {error}") from None
+        except Unreadable:
+            self._answers = False
+            raise
 
     def _write(self, name: str, document: Mapping[str, Any]) -> None:
         fresh = self._home / name
@@ -139,14 +147,15 @@ class PolicyReader:
                 yield process
             finally:
                 with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(5 if self._session else 0)
+                    process.wait(CLOSE_S if self._answers else 0)
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
 
     def _close(self) -> None:
-        self._deadline = time.monotonic() + 5
-        with contextlib.suppress(Unreadable):
-            self._call("Browser.close")
+        self._deadline = time.monotonic() + CLOSE_S
+        if self._answers:
+            with contextlib.suppress(Unreadable):
+                self._call("Browser.close")
 
     def _evaluate(self, expression: str) -> Any:
         """What an expression comes to on chrome://policy, promises kept."""
@@ -193,10 +202,10 @@ class PolicyReader:
 
     def _ended(self) -> Unreadable:
         """Why there is no answer, as far as the last line on standard error knows."""
-        if self._session:
-            return Unreadable("lost")
         lines = (self._home / "errors").read_text(errors="replace").strip().splitlines()
         said = lines[-1] if lines else ""
+        if self._answers:
+            return Unreadable("lost", said)
         outside = said.startswith(("unshare:", "mount:", "setpriv:"))
         return Unreadable("namespace" if outside else "start", said)
 

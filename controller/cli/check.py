@@ -69,7 +69,9 @@ def summary(findings: "Sequence[Finding]", *, stopping: bool) -> str:
         counts.append(ngettext("{count} error", "{count} errors", errors).format(count=errors))
     if warnings:
         counts.append(ngettext("{count} warning", "{count} warnings", warnings).format(count=warnings))
-    return ", ".join(counts) + (_(": nothing can be published until the errors are gone.") if stopping else ".")
+    return ", ".join(counts) + (
+        _(": nothing can be published until the errors are gone.") if stopping else "."
+    )
 
 
 class Subject(NamedTuple):
