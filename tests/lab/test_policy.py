@@ -130,7 +130,7 @@ def test_labctl_names_file_and_line_of_what_chromium_does_not_take(site: Site) -
         (["runuser", "-u", TECHNICIAN, "--", "env", "PATH=/nowhere", "/usr/local/bin/labctl"], "no Chromium"),
         (
             [
-                *("systemd-run", "-q", "--pipe", "--wait", "-p", f"User={TECHNICIAN}"),
+                *("systemd-run", "-q", "--pipe", "--wait", "--collect", "-p", f"User={TECHNICIAN}"),
                 *("-p", "RestrictNamespaces=yes", "/usr/local/bin/labctl"),
             ],
             "the kernel refuses it",
