@@ -43,6 +43,7 @@ from agent.settings import Paths, Settings
 from agent.station import Station
 from agent.watch import Watch as FileWatch
 from contract.pairing import PairDone, PairOffer
+from contract.sentence import sentence
 from contract.wire import MAX_MESSAGE_BYTES, ContractError, decode, encode
 
 SLOW_LOOK_S = 30.0
@@ -289,7 +290,7 @@ class Enforcer:
                 return PairingEnded(done=done) if isinstance(done, PairDone) else done
             case Leave():
                 if peer.uid not in (0, os.geteuid()):
-                    return Refused(message="only root may unpair a station by hand")
+                    return Refused(message=sentence("only root may unpair a station by hand"))
                 station.leave()
                 return Left()
             case Watch():
@@ -335,7 +336,7 @@ class Enforcer:
     def _show(self, code: Code | None) -> None:
         show_code(self._paths.code_file, self._paths.root / "run", code)
         if code is not None:
-            log(f"this PC waits to be paired until {code.ends_at:%H:%M} UTC: lab-agent code shows the code")
+            log("this PC waits to be paired: lab-agent code shows the code")
 
     def _close(self) -> None:
         for peer in list(self._peers.values()):

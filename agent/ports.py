@@ -9,6 +9,7 @@ from agent.core.changes import (
     MakeDirectory,
     Owned,
     Reader,
+    Reload,
     Remember,
     RemoveDirectory,
     RemoveFile,
@@ -16,12 +17,13 @@ from agent.core.changes import (
     SetKernel,
     WriteFile,
 )
+from contract.sentence import Told
 
-HostAction = WriteFile | RemoveFile | MakeDirectory | RemoveDirectory | SetKernel | LoadRules | Run
+HostAction = WriteFile | RemoveFile | MakeDirectory | RemoveDirectory | SetKernel | LoadRules | Reload | Run
 
 
-class ActionFailed(Exception):
-    """An effect that did not happen; the text says what and why."""
+class ActionFailed(Told):
+    """An effect that did not happen; the sentence says what and why."""
 
 
 class HostWriter(Protocol):

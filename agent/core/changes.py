@@ -10,6 +10,7 @@ from typing import Protocol
 import msgspec
 
 from contract.desired import Resources
+from contract.sentence import Sentence
 from contract.wire import Message
 
 
@@ -69,6 +70,15 @@ class LoadRules(Message, frozen=True, tag="rules"):
     rules: str
 
 
+class Reload(Message, frozen=True, tag="reload"):
+    """Have a running service of ours read its files again (SIGUSR1), or start it.
+
+    A signal takes microseconds, and cuts nobody's connection; `systemctl reload` takes 20 ms of a PC.
+    """
+
+    unit: str
+
+
 class Remember(Message, frozen=True, tag="remember"):
     """Journal what was there before us, or what we know we have done; the first entry stays."""
 
@@ -85,7 +95,16 @@ class Forget(Message, frozen=True, tag="forget"):
 
 
 Action = (
-    WriteFile | RemoveFile | MakeDirectory | RemoveDirectory | SetKernel | LoadRules | Run | Remember | Forget
+    WriteFile
+    | RemoveFile
+    | MakeDirectory
+    | RemoveDirectory
+    | SetKernel
+    | LoadRules
+    | Reload
+    | Run
+    | Remember
+    | Forget
 )
 
 
@@ -103,7 +122,7 @@ class Change(Message, frozen=True):
     kind: str
     subject: str
     effect: Effect
-    why: str
+    why: Sentence
     actions: tuple[Action, ...]
 
 
@@ -127,6 +146,9 @@ class Reader(Protocol):
 
     def rules(self, table: str) -> str | None:
         """A table of the running kernel's packet filter, as nft lists it; None where there is none."""
+
+    def uid(self, user: str) -> int | None:
+        """A user's id; None where the PC has no such user."""
 
     def running(self, unit: str) -> bool:
         """Whether a service of systemd has a process."""

@@ -11,9 +11,22 @@ and it has read its files since they changed (`loaded`, as in the time kind).
 
 from collections.abc import Iterable
 
-from agent.core.changes import Action, Change, Effect, Forget, LoadRules, Owned, Plan, Reader, Remember, Run
+from agent.core.changes import (
+    Action,
+    Change,
+    Effect,
+    Forget,
+    LoadRules,
+    Owned,
+    Plan,
+    Reader,
+    Reload,
+    Remember,
+    Run,
+)
 from agent.core.files import FilePlanner, FileWish, Found, observe_files
 from contract.desired import Network, Resources
+from contract.sentence import Sentence, sentence
 from contract.wire import Message
 
 NAME = "network"
@@ -22,15 +35,13 @@ UNIT = "lab-proxy.service"
 PORT = 8118
 SETTINGS = "/etc/lab-agent/proxy/tinyproxy.conf"
 HOSTS = "/etc/lab-agent/proxy/hosts"
-ACCOUNTS = "/etc/passwd"
 
 _PROCESSES = f"/sys/fs/cgroup/system.slice/{UNIT}/cgroup.events"
 
-_OUT = "the lab no longer manages the network"
+_OUT = sentence("the lab no longer manages the network")
 _LOADED = "loaded"
 _RULES = "rules"
-_LOAD = Run(argv=("systemctl", "reload-or-restart", UNIT))
-"""A reload (SIGUSR1) keeps the connections that citizens have open; a proxy that is not there is started."""
+_LOAD = Reload(unit=UNIT)
 _STOP = Run(argv=("systemctl", "stop", UNIT))
 
 
@@ -50,7 +61,7 @@ def observe(wanted: Resources, owned: Owned, reader: Reader) -> Observed:
     return Observed(
         files=observe_files((SETTINGS, HOSTS), owned, reader),
         rules=reader.rules(TABLE) if managed else None,
-        uid=_uid(reader, section.user) if section is not None else None,
+        uid=reader.uid(section.user) if section is not None else None,
         running=reader.running(UNIT) if managed else False,
     )
 
@@ -61,15 +72,13 @@ def plan(wanted: Resources, observed: Observed, owned: Owned) -> Plan:
     planner = FilePlanner(NAME, observed.files, owned)
     if section is None:
         return _leave(planner, observed, owned)
-    rules = kernel_rules(observed.uid) if observed.uid is not None else ""
     changes: list[Change] = []
-    if not rules or observed.rules != rules:
+    if observed.uid is None:  # nothing can be done but to say so: the PC does not count as converged
+        why = sentence("there is no user {user} on this PC", user=section.user)
+        changes.append(_change(TABLE, Effect.TIGHTEN, why))
+    elif observed.rules != (rules := kernel_rules(observed.uid)):
         remember = () if _RULES in owned else (Remember(kind=NAME, key=_RULES, value=b""),)
-        why = (
-            f"there is no user {section.user} on this PC"
-            if not rules
-            else "the kernel's table is not the lab's"
-        )
+        why = sentence("the kernel's table is not the lab's")
         changes.append(_change(TABLE, Effect.TIGHTEN, why, *remember, LoadRules(table=TABLE, rules=rules)))
     wishes = (
         FileWish(path=SETTINGS, content=proxy_settings(section).encode()),
@@ -78,13 +87,10 @@ def plan(wanted: Resources, observed: Observed, owned: Owned) -> Plan:
     content = b"".join(wish.content for wish in wishes)
     if not (all(map(planner.is_right, wishes)) and owned.get(_LOADED) == content and observed.running):
         written = [change for wish in wishes for change in planner.put(wish, Effect.LOOSEN)]
-        why = (
-            written[0].why
-            if written
-            else "the proxy does not run"
-            if not observed.running
-            else "it has other hosts"
-        )
+        if written:
+            why = written[0].why
+        else:
+            why = sentence("it has other hosts") if observed.running else sentence("the proxy does not run")
         actions = (action for change in written for action in change.actions)
         loaded = Remember(kind=NAME, key=_LOADED, value=content)
         changes.append(
@@ -154,14 +160,5 @@ def _leave(planner: FilePlanner, observed: Observed, owned: Owned) -> Plan:
     return (*changes, *planner.tidy(()))
 
 
-def _change(subject: str, effect: Effect, why: str, *actions: Action) -> Change:
+def _change(subject: str, effect: Effect, why: Sentence, *actions: Action) -> Change:
     return Change(kind=NAME, subject=subject, effect=effect, why=why, actions=actions)
-
-
-def _uid(reader: Reader, user: str) -> int | None:
-    state = reader.file(ACCOUNTS)
-    for line in (state.content if state is not None else b"").decode(errors="replace").splitlines():
-        fields = line.split(":")
-        if len(fields) >= 3 and fields[0] == user and fields[2].isdigit():
-            return int(fields[2])
-    return None

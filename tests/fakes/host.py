@@ -8,6 +8,7 @@ from agent.core.changes import (
     LoadRules,
     MakeDirectory,
     Owned,
+    Reload,
     Remember,
     RemoveDirectory,
     RemoveFile,
@@ -16,6 +17,7 @@ from agent.core.changes import (
     WriteFile,
 )
 from agent.ports import ActionFailed, HostAction
+from contract.sentence import sentence
 
 
 class FakeHost:
@@ -35,6 +37,7 @@ class FakeHost:
                 self.directories.add(above)
                 above = dirname(above)
         self.parameters = dict(kernel or {})
+        self.users = {"root": 0, "kiosk": 1500}
         self.tables: dict[str, str] = {}
         self.units = {"systemd-timesyncd.service"}
         self.ran: list[tuple[str, ...]] = []
@@ -58,6 +61,9 @@ class FakeHost:
 
     def rules(self, table: str) -> str | None:
         return self.tables.get(table)
+
+    def uid(self, user: str) -> int | None:
+        return self.users.get(user)
 
     def running(self, unit: str) -> bool:
         return unit in self.units
@@ -86,13 +92,16 @@ class FakeHost:
             case SetKernel(key, value):
                 self._may(key)
                 if key not in self.parameters:
-                    raise ActionFailed(f"cannot set {key}: no such parameter")
+                    raise ActionFailed(sentence("cannot set {key}: no such parameter", key=key))
                 self.parameters[key] = value
             case LoadRules(table, rules):
                 self._may(table)
                 self.tables.pop(table, None)
                 if rules:
                     self.tables[table] = rules
+            case Reload(unit):
+                self._may(unit)
+                self.units.add(unit)
             case Run(argv):
                 self._may(argv[0])
                 self.ran.append(argv)
@@ -111,7 +120,7 @@ class FakeHost:
 
     def _may(self, what: str) -> None:
         if what in self.broken:
-            raise ActionFailed(f"{what} is broken in this test")
+            raise ActionFailed(sentence("{what} is broken in this test", what=what))
 
 
 class FakeMemory:
