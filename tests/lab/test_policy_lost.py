@@ -30,8 +30,8 @@ DENY, ALLOW = "50-lab-policy.json", "60-lab-allow.json"
 ENFORCER = "lab-enforcer.service"
 SEEN_S = 60
 SETTLED_S = 6
-"""Chromium reads files that have not changed for 5 s. It begins to watch them only when its first page
-has come to rest, so it is left alone for as long (docs/decisions/0044)."""
+"""Chromium reads files that have not changed for 5 s. What changes in its own first seconds it may overlook
+for longer while it is kept busy (docs/decisions/0044): so it is left alone after each change."""
 Spoil = Callable[[bytes], bytes | None]
 
 

@@ -352,3 +352,12 @@ def test_a_lab_without_a_name_is_not_made(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "labctl init --lab ID --comune NAME" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_machine_without_chromium_says_so_in_one_sentence(tmp_path: Path) -> None:
+    done = labctl("profile", "check", "citizen", "--chromium", door=tmp_path / "door", PATH="/nonexistent")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines() == [
+        "labctl: there is no Chromium on this machine.",
+        "  Install it (apt install chromium), or run the command on a machine that has it.",
+    ]
