@@ -5,7 +5,7 @@ that kind on this station: what an earlier revision set is taken back and
 nothing else is touched.
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -59,6 +59,12 @@ class Desktop(Message, frozen=True):
     """Seconds without input until the screen goes dark; 0 is never."""
 
 
+class Console(Message, frozen=True):
+    """The text consoles behind the screen: no login there, and Ctrl+Alt+Delete does nothing."""
+
+    access: Literal["closed"] = "closed"
+
+
 class TimeSync(Message, frozen=True):
     """Where the station gets the time: NTP servers, the lab's own first."""
 
@@ -87,6 +93,7 @@ class Resources(Message, frozen=True):
     desktop: Desktop | None = None
     time: TimeSync | None = None
     network: Network | None = None
+    console: Console | None = None
 
 
 class DesiredState(Message, frozen=True):

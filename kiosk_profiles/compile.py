@@ -11,11 +11,20 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from contract.desired import BrowserPolicy, DesiredState, Desktop, Kernel, Network, Resources, TimeSync
+from contract.desired import (
+    BrowserPolicy,
+    Console,
+    DesiredState,
+    Desktop,
+    Kernel,
+    Network,
+    Resources,
+    TimeSync,
+)
 from contract.wire import CONTRACT
 from kiosk_profiles import browser
 from kiosk_profiles.hosts import Pattern, parse_pattern
-from kiosk_profiles.layers import SECTIONS, Setting, Settings, Source
+from kiosk_profiles.layers import PLAIN, SECTIONS, Setting, Settings, Source
 from kiosk_profiles.profile import Tile
 from kiosk_profiles.services import Bundle
 
@@ -150,7 +159,7 @@ def _rows(resolved: Resolved) -> Iterator[Row]:
                 yield _row(f"kernel.{name}", setting.value, setting.source)
             case ("desktop", "keys", chord):
                 yield _row(f"desktop.{'swallow' if setting.value else 'free'}", chord, setting.source)
-            case ("desktop", name) | ("time", name):
+            case (_section, name) if key[0] in PLAIN:
                 yield _row(f"{key[0]}.{name}", setting.value, setting.source)
 
 
@@ -233,6 +242,7 @@ def _fold(resolved: Resolved) -> Resources:
         network=_network(resolved, found) if resolved.managed("network") else None,
         kernel=Kernel(sysctl=sysctl) if sysctl else None,
         desktop=_desktop(found) if resolved.managed("desktop") else None,
+        console=Console(access=found["console.access"][-1]) if "console.access" in found else None,
         time=TimeSync(servers=found["time.servers"][-1]) if "time.servers" in found else None,
     )
 

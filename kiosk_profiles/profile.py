@@ -185,6 +185,12 @@ class Desktop(Strict):
     free: list[Chord] = Field(default_factory=list)
 
 
+class Console(Strict):
+    """The text consoles behind the screen."""
+
+    access: Literal["closed"] = "closed"
+
+
 class Time(Strict):
     """NTP servers, the best first; a layer that names some replaces the list."""
 
@@ -220,6 +226,7 @@ class Layer(Strict):
     network: Network | None = None
     kernel: dict[Sysctl, Setting | None] | None = None
     desktop: Desktop | None = None
+    console: Console | None = None
     time: Time | None = None
 
 
