@@ -26,6 +26,9 @@ HostPattern = Annotated[
 ]
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 KeyChord = Annotated[str, msgspec.Meta(pattern=r"^(?:[CASW]-){0,4}[A-Za-z0-9_]{1,40}$")]
+UserName = Annotated[str, msgspec.Meta(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")]
+RemovableMode = Literal["none", "read-only", "full"]
+UsbKind = Literal["audio", "network", "printer", "smart-card", "still-image", "vendor-specific", "video"]
 
 
 class BrowserPolicy(Message, frozen=True):
@@ -65,6 +68,17 @@ class Console(Message, frozen=True):
     access: Literal["closed"] = "closed"
 
 
+class Storage(Message, frozen=True):
+    """What may be plugged in: removable storage, and the kinds of USB devices beside keyboards and mice.
+
+    The programs of `user` are granted nothing by polkit, mounting among it.
+    """
+
+    removable: RemovableMode = "none"
+    usb: Annotated[tuple[UsbKind, ...], msgspec.Meta(max_length=16)] = ()
+    user: UserName = "kiosk"
+
+
 class TimeSync(Message, frozen=True):
     """Where the station gets the time: NTP servers, the lab's own first."""
 
@@ -82,7 +96,7 @@ class Network(Message, frozen=True):
     hosts: Annotated[tuple[HostPattern, ...], msgspec.Meta(max_length=2000)]
     ports: Annotated[tuple[Port, ...], msgspec.Meta(max_length=16)] = (443,)
     """Where TLS may go (the proxy's CONNECT)."""
-    user: Annotated[str, msgspec.Meta(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")] = "kiosk"
+    user: UserName = "kiosk"
 
 
 class Resources(Message, frozen=True):
@@ -94,6 +108,7 @@ class Resources(Message, frozen=True):
     time: TimeSync | None = None
     network: Network | None = None
     console: Console | None = None
+    storage: Storage | None = None
 
 
 class DesiredState(Message, frozen=True):

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from contract.desired import (
     BrowserPolicy,
@@ -19,6 +19,7 @@ from contract.desired import (
     Kernel,
     Network,
     Resources,
+    Storage,
     TimeSync,
 )
 from contract.wire import CONTRACT
@@ -242,9 +243,23 @@ def _fold(resolved: Resolved) -> Resources:
         network=_network(resolved, found) if resolved.managed("network") else None,
         kernel=Kernel(sysctl=sysctl) if sysctl else None,
         desktop=_desktop(found) if resolved.managed("desktop") else None,
-        console=Console(access=found["console.access"][-1]) if "console.access" in found else None,
-        time=TimeSync(servers=found["time.servers"][-1]) if "time.servers" in found else None,
+        console=_plain(Console, "console", found),
+        storage=_plain(Storage, "storage", found),
+        time=_plain(TimeSync, "time", found),
     )
+
+
+_Section = TypeVar("_Section", Console, Storage, TimeSync)
+
+
+def _plain(kind: type[_Section], section: str, found: Mapping[str, list[Any]]) -> _Section | None:
+    """A section of the contract whose fields are called as in the language; None where nothing is said."""
+    chosen = {
+        path.removeprefix(f"{section}."): values[-1]
+        for path, values in found.items()
+        if path.startswith(f"{section}.")
+    }
+    return kind(**chosen) if chosen else None
 
 
 def _browser_policy(

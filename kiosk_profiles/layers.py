@@ -43,8 +43,8 @@ class Setting:
 
 Settings = Mapping[Key, Setting]
 
-SECTIONS = ("browser", "network", "kernel", "desktop", "console", "time")
-PLAIN = ("desktop", "console", "time")
+SECTIONS = ("browser", "network", "kernel", "desktop", "console", "storage", "time")
+PLAIN = ("desktop", "console", "storage", "time")
 """Sections whose settings are told by their own names."""
 
 
@@ -67,6 +67,7 @@ def settings(loaded: Loaded[Layer], layer: str, file: str) -> Settings:
         *_kernel(model),
         *_desktop(model),
         *_plain(model, "console", "access"),
+        *_plain(model, "storage", "removable", "usb"),
         *_plain(model, "time", "servers"),
     )
     return {key: Setting(value, Source(layer, file, document.line(path))) for key, value, path in said}

@@ -12,7 +12,7 @@ import msgspec
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
 from pydantic_core import PydanticCustomError
 
-from contract.desired import HostName, KeyChord, SysctlKey, SysctlValue
+from contract.desired import HostName, KeyChord, RemovableMode, SysctlKey, SysctlValue, UsbKind
 from kiosk_profiles import hosts
 from kiosk_profiles.findings import _
 
@@ -191,6 +191,13 @@ class Console(Strict):
     access: Literal["closed"] = "closed"
 
 
+class Storage(Strict):
+    """What may be plugged in; a layer that names kinds of USB devices replaces the list."""
+
+    removable: RemovableMode = "none"
+    usb: Annotated[list[UsbKind], Field(max_length=16)] = Field(default_factory=list)
+
+
 class Time(Strict):
     """NTP servers, the best first; a layer that names some replaces the list."""
 
@@ -227,6 +234,7 @@ class Layer(Strict):
     kernel: dict[Sysctl, Setting | None] | None = None
     desktop: Desktop | None = None
     console: Console | None = None
+    storage: Storage | None = None
     time: Time | None = None
 
 
