@@ -29,6 +29,11 @@ KeyChord = Annotated[str, msgspec.Meta(pattern=r"^(?:[CASW]-){0,4}[A-Za-z0-9_]{1
 UserName = Annotated[str, msgspec.Meta(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")]
 RemovableMode = Literal["none", "read-only", "full"]
 UsbKind = Literal["audio", "network", "printer", "smart-card", "still-image", "vendor-specific", "video"]
+GrubHash = Annotated[
+    str,
+    msgspec.Meta(pattern=r"^grub\.pbkdf2\.sha512\.[1-9][0-9]{3,6}\.[0-9A-Fa-f]{16,256}\.[0-9A-Fa-f]{128}$"),
+]
+"""As grub-mkpasswd-pbkdf2 prints it: rounds, salt, key."""
 
 
 class BrowserPolicy(Message, frozen=True):
@@ -79,6 +84,16 @@ class Storage(Message, frozen=True):
     user: UserName = "kiosk"
 
 
+class Boot(Message, frozen=True):
+    """How the PC starts. Seconds for which GRUB shows its menu (0: none), and who may edit what is in it.
+
+    Without a hash nobody may.
+    """
+
+    menu_s: Annotated[int, msgspec.Meta(ge=0, le=60)] = 0
+    password_hash: GrubHash | None = None
+
+
 class TimeSync(Message, frozen=True):
     """Where the station gets the time: NTP servers, the lab's own first."""
 
@@ -109,6 +124,7 @@ class Resources(Message, frozen=True):
     network: Network | None = None
     console: Console | None = None
     storage: Storage | None = None
+    boot: Boot | None = None
 
 
 class DesiredState(Message, frozen=True):

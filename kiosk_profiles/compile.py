@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from contract.desired import (
+    Boot,
     BrowserPolicy,
     Console,
     DesiredState,
@@ -245,11 +246,12 @@ def _fold(resolved: Resolved) -> Resources:
         desktop=_desktop(found) if resolved.managed("desktop") else None,
         console=_plain(Console, "console", found),
         storage=_plain(Storage, "storage", found),
+        boot=_plain(Boot, "boot", found),
         time=_plain(TimeSync, "time", found),
     )
 
 
-_Section = TypeVar("_Section", Console, Storage, TimeSync)
+_Section = TypeVar("_Section", Boot, Console, Storage, TimeSync)
 
 
 def _plain(kind: type[_Section], section: str, found: Mapping[str, list[Any]]) -> _Section | None:

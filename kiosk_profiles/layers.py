@@ -43,8 +43,8 @@ class Setting:
 
 Settings = Mapping[Key, Setting]
 
-SECTIONS = ("browser", "network", "kernel", "desktop", "console", "storage", "time")
-PLAIN = ("desktop", "console", "storage", "time")
+SECTIONS = ("browser", "network", "kernel", "desktop", "console", "storage", "boot", "time")
+PLAIN = ("desktop", "console", "storage", "boot", "time")
 """Sections whose settings are told by their own names."""
 
 
@@ -68,6 +68,7 @@ def settings(loaded: Loaded[Layer], layer: str, file: str) -> Settings:
         *_desktop(model),
         *_plain(model, "console", "access"),
         *_plain(model, "storage", "removable", "usb"),
+        *_plain(model, "boot", "menu_s", "password_hash"),
         *_plain(model, "time", "servers"),
     )
     return {key: Setting(value, Source(layer, file, document.line(path))) for key, value, path in said}

@@ -12,7 +12,7 @@ import msgspec
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
 from pydantic_core import PydanticCustomError
 
-from contract.desired import HostName, KeyChord, RemovableMode, SysctlKey, SysctlValue, UsbKind
+from contract.desired import GrubHash, HostName, KeyChord, RemovableMode, SysctlKey, SysctlValue, UsbKind
 from kiosk_profiles import hosts
 from kiosk_profiles.findings import _
 
@@ -121,6 +121,12 @@ Setting = Annotated[
     BeforeValidator(_sysctl_value),
     _as_contract(SysctlValue, _("'{value}' cannot be a kernel parameter's value"), _("write one short line")),
 ]
+Hash = Annotated[
+    str,
+    _as_contract(
+        GrubHash, _("this is no hash for GRUB"), _("let 'labctl boot password' make one, and write all of it")
+    ),
+]
 
 
 class Text(Strict):
@@ -198,6 +204,13 @@ class Storage(Strict):
     usb: Annotated[list[UsbKind], Field(max_length=16)] = Field(default_factory=list)
 
 
+class Boot(Strict):
+    """How the PC starts; seconds."""
+
+    menu_s: Annotated[int, Field(ge=0, le=60)] = 0
+    password_hash: Hash | None = None
+
+
 class Time(Strict):
     """NTP servers, the best first; a layer that names some replaces the list."""
 
@@ -235,6 +248,7 @@ class Layer(Strict):
     desktop: Desktop | None = None
     console: Console | None = None
     storage: Storage | None = None
+    boot: Boot | None = None
     time: Time | None = None
 
 
