@@ -34,6 +34,8 @@ GrubHash = Annotated[
     msgspec.Meta(pattern=r"^grub\.pbkdf2\.sha512\.[1-9][0-9]{3,6}\.[0-9A-Fa-f]{16,256}\.[0-9A-Fa-f]{128}$"),
 ]
 """As grub-mkpasswd-pbkdf2 prints it: rounds, salt, key."""
+PrinterName = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,40}$")]
+PrinterUri = Annotated[str, msgspec.Meta(pattern=r"^ipps?://[A-Za-z0-9._~:/%\[\]-]{1,200}$")]
 
 
 class BrowserPolicy(Message, frozen=True):
@@ -94,6 +96,19 @@ class Boot(Message, frozen=True):
     password_hash: GrubHash | None = None
 
 
+class Printer(Message, frozen=True):
+    """A printer that speaks IPP without a driver, and where."""
+
+    name: PrinterName
+    uri: PrinterUri
+
+
+class Printing(Message, frozen=True):
+    """The printers of this PC, the default one first; nothing of what was printed is kept."""
+
+    printers: Annotated[tuple[Printer, ...], msgspec.Meta(max_length=16)] = ()
+
+
 class TimeSync(Message, frozen=True):
     """Where the station gets the time: NTP servers, the lab's own first."""
 
@@ -125,6 +140,7 @@ class Resources(Message, frozen=True):
     console: Console | None = None
     storage: Storage | None = None
     boot: Boot | None = None
+    printing: Printing | None = None
 
 
 class DesiredState(Message, frozen=True):

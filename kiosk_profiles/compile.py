@@ -19,6 +19,8 @@ from contract.desired import (
     Desktop,
     Kernel,
     Network,
+    Printer,
+    Printing,
     Resources,
     Storage,
     TimeSync,
@@ -161,6 +163,9 @@ def _rows(resolved: Resolved) -> Iterator[Row]:
                 yield _row(f"kernel.{name}", setting.value, setting.source)
             case ("desktop", "keys", chord):
                 yield _row(f"desktop.{'swallow' if setting.value else 'free'}", chord, setting.source)
+            case ("printing", "printers", name):
+                printer = None if setting.value is None else {"name": name, "uri": setting.value}
+                yield _row("printing.printers", printer, setting.source)
             case (_section, name) if key[0] in PLAIN:
                 yield _row(f"{key[0]}.{name}", setting.value, setting.source)
 
@@ -247,6 +252,7 @@ def _fold(resolved: Resolved) -> Resources:
         console=_plain(Console, "console", found),
         storage=_plain(Storage, "storage", found),
         boot=_plain(Boot, "boot", found),
+        printing=_printing(found) if resolved.managed("printing") else None,
         time=_plain(TimeSync, "time", found),
     )
 
@@ -283,6 +289,10 @@ def _network(resolved: Resolved, found: Mapping[str, list[Any]]) -> Network:
     }
     ports = {pattern.port for pattern in patterns if pattern.port and pattern.scheme != "http"}
     return Network(hosts=tuple(sorted(hosts)), ports=tuple(sorted({443} | ports)))
+
+
+def _printing(found: Mapping[str, list[Any]]) -> Printing:
+    return Printing(printers=tuple(Printer(**one) for one in found.get("printing.printers", ())))
 
 
 def _desktop(found: Mapping[str, list[Any]]) -> Desktop:

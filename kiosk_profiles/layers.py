@@ -43,7 +43,7 @@ class Setting:
 
 Settings = Mapping[Key, Setting]
 
-SECTIONS = ("browser", "network", "kernel", "desktop", "console", "storage", "boot", "time")
+SECTIONS = ("browser", "network", "kernel", "desktop", "console", "storage", "boot", "printing", "time")
 PLAIN = ("desktop", "console", "storage", "boot", "time")
 """Sections whose settings are told by their own names."""
 
@@ -69,6 +69,7 @@ def settings(loaded: Loaded[Layer], layer: str, file: str) -> Settings:
         *_plain(model, "console", "access"),
         *_plain(model, "storage", "removable", "usb"),
         *_plain(model, "boot", "menu_s", "password_hash"),
+        *_printing(model),
         *_plain(model, "time", "servers"),
     )
     return {key: Setting(value, Source(layer, file, document.line(path))) for key, value, path in said}
@@ -123,6 +124,11 @@ def _network(model: Layer) -> _Said:
 def _kernel(model: Layer) -> _Said:
     for name, value in (model.kernel or {}).items():
         yield ("kernel", name), value, ("kernel", name)
+
+
+def _printing(model: Layer) -> _Said:
+    for name, uri in (model.printing.printers if model.printing is not None else {}).items():
+        yield ("printing", "printers", name), uri, ("printing", "printers", name)
 
 
 def _desktop(model: Layer) -> _Said:

@@ -12,7 +12,17 @@ import msgspec
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
 from pydantic_core import PydanticCustomError
 
-from contract.desired import GrubHash, HostName, KeyChord, RemovableMode, SysctlKey, SysctlValue, UsbKind
+from contract.desired import (
+    GrubHash,
+    HostName,
+    KeyChord,
+    PrinterName,
+    PrinterUri,
+    RemovableMode,
+    SysctlKey,
+    SysctlValue,
+    UsbKind,
+)
 from kiosk_profiles import hosts
 from kiosk_profiles.findings import _
 
@@ -128,6 +138,23 @@ Hash = Annotated[
     ),
 ]
 
+PrinterWord = Annotated[
+    str,
+    _as_contract(
+        PrinterName,
+        _("'{value}' cannot be a printer's name"),
+        _("use small letters, digits, hyphens and underscores"),
+    ),
+]
+PrinterAddress = Annotated[
+    str,
+    _as_contract(
+        PrinterUri,
+        _("'{value}' is no printer's address"),
+        _("write it as ipp://10.0.0.9/ipp/print or ipps://..., as the printer's own page shows it"),
+    ),
+]
+
 
 class Text(Strict):
     """What citizens and technicians read, by language; Italian is the one that must be there."""
@@ -211,6 +238,14 @@ class Boot(Strict):
     password_hash: Hash | None = None
 
 
+class Printing(Strict):
+    """Printers by name; null takes one out that a wider layer has."""
+
+    printers: Annotated[dict[PrinterWord, PrinterAddress | None], Field(max_length=16)] = Field(
+        default_factory=dict
+    )
+
+
 class Time(Strict):
     """NTP servers, the best first; a layer that names some replaces the list."""
 
@@ -249,6 +284,7 @@ class Layer(Strict):
     console: Console | None = None
     storage: Storage | None = None
     boot: Boot | None = None
+    printing: Printing | None = None
     time: Time | None = None
 
 

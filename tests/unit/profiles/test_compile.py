@@ -106,7 +106,7 @@ def test_explain_says_what_is_not_managed() -> None:
         row.path: row.layer for row in explain(library({}).resolve("maintenance")) if row.value is None
     }
     assert unmanaged == dict.fromkeys(
-        ("browser", "network", "desktop", "console", "storage", "boot"), "profile maintenance"
+        ("browser", "network", "desktop", "console", "storage", "boot", "printing"), "profile maintenance"
     )
 
 
