@@ -28,6 +28,7 @@ NOUNS = {
     "profile": "profile",
     "services": "services",
     "group": "group",
+    "boot": "boot",
     "doctor": "doctor",
     "completion": "completion",
 }

@@ -191,13 +191,13 @@ ARGV = (sys.executable, "-c", MAIN)
 
 
 def labctl(
-    *arguments: str, door: Path | None = None, before: str = "", **more: str
+    *arguments: str, door: Path | None = None, before: str = "", stdin: str = "", **more: str
 ) -> subprocess.CompletedProcess[str]:
     """Runs labctl with its output in pipes; `before` is Python for its process, `more` its environment."""
     return subprocess.run(
         [sys.executable, "-c", f"{before}\n{MAIN}", *arguments],
         env=environment(door, **more),
-        stdin=subprocess.DEVNULL,
+        input=stdin,
         capture_output=True,
         text=True,
         encoding="utf-8",
