@@ -5,7 +5,7 @@ that kind on this station: what an earlier revision set is taken back and
 nothing else is touched.
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -25,6 +25,7 @@ HostPattern = Annotated[
     ),
 ]
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+UserName = Annotated[str, msgspec.Meta(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")]
 KeyChord = Annotated[str, msgspec.Meta(pattern=r"^(?:[CASW]-){0,4}[A-Za-z0-9_]{1,40}$")]
 
 
@@ -76,7 +77,16 @@ class Network(Message, frozen=True):
     hosts: Annotated[tuple[HostPattern, ...], msgspec.Meta(max_length=2000)]
     ports: Annotated[tuple[Port, ...], msgspec.Meta(max_length=16)] = (443,)
     """Where TLS may go (the proxy's CONNECT)."""
-    user: Annotated[str, msgspec.Meta(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")] = "kiosk"
+    user: UserName = "kiosk"
+
+
+class Session(Message, frozen=True):
+    """Citizens' sessions on this PC: a screen, a desktop, and a browser between start and end."""
+
+    start_page: Annotated[str, msgspec.Meta(pattern=r"^[a-z]+://[^\s\x00-\x20\x7f\"\\`$]{1,2000}$")]
+    language: Literal["it", "en", "ro"] = "it"
+    user: UserName = "kiosk"
+    """The account that is wiped; the units name the same."""
 
 
 class Resources(Message, frozen=True):
@@ -87,6 +97,7 @@ class Resources(Message, frozen=True):
     desktop: Desktop | None = None
     time: TimeSync | None = None
     network: Network | None = None
+    session: Session | None = None
 
 
 class DesiredState(Message, frozen=True):

@@ -11,12 +11,21 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from contract.desired import BrowserPolicy, DesiredState, Desktop, Kernel, Network, Resources, TimeSync
+from contract.desired import (
+    BrowserPolicy,
+    DesiredState,
+    Desktop,
+    Kernel,
+    Network,
+    Resources,
+    Session,
+    TimeSync,
+)
 from contract.wire import CONTRACT
 from kiosk_profiles import browser
 from kiosk_profiles.hosts import Pattern, parse_pattern
 from kiosk_profiles.layers import SECTIONS, Setting, Settings, Source
-from kiosk_profiles.profile import Tile
+from kiosk_profiles.profile import Language, Tile
 from kiosk_profiles.services import Bundle
 
 MAX_ALLOW = 1000
@@ -91,9 +100,10 @@ class Resolved:
         return (section,) not in self.settings
 
     @property
-    def language(self) -> str:
+    def language(self) -> Language:
         """The language of what the browser shows of ours."""
-        return self.value("language") or "it"
+        language: Language | None = self.value("language")
+        return language or "it"
 
 
 def compile(
@@ -150,7 +160,7 @@ def _rows(resolved: Resolved) -> Iterator[Row]:
                 yield _row(f"kernel.{name}", setting.value, setting.source)
             case ("desktop", "keys", chord):
                 yield _row(f"desktop.{'swallow' if setting.value else 'free'}", chord, setting.source)
-            case ("desktop", name) | ("time", name):
+            case ("desktop", name) | ("time", name) | ("session", name):
                 yield _row(f"{key[0]}.{name}", setting.value, setting.source)
 
 
@@ -234,6 +244,7 @@ def _fold(resolved: Resolved) -> Resources:
         kernel=Kernel(sysctl=sysctl) if sysctl else None,
         desktop=_desktop(found) if resolved.managed("desktop") else None,
         time=TimeSync(servers=found["time.servers"][-1]) if "time.servers" in found else None,
+        session=_session(resolved, found),
     )
 
 
@@ -256,6 +267,14 @@ def _network(resolved: Resolved, found: Mapping[str, list[Any]]) -> Network:
     }
     ports = {pattern.port for pattern in patterns if pattern.port and pattern.scheme != "http"}
     return Network(hosts=tuple(sorted(hosts)), ports=tuple(sorted({443} | ports)))
+
+
+def _session(resolved: Resolved, found: Mapping[str, list[Any]]) -> Session | None:
+    """Only where there is a page to begin on."""
+    start = resolved.value("start_page")
+    if not resolved.managed("session") or not found.get("session.offered", [False])[-1] or start is None:
+        return None
+    return Session(start_page=start, language=resolved.language)
 
 
 def _desktop(found: Mapping[str, list[Any]]) -> Desktop:

@@ -43,7 +43,7 @@ class Setting:
 
 Settings = Mapping[Key, Setting]
 
-SECTIONS = ("browser", "network", "kernel", "desktop", "time")
+SECTIONS = ("browser", "network", "kernel", "desktop", "time", "session")
 
 
 def merge(lower: Settings, upper: Settings) -> Settings:
@@ -65,6 +65,7 @@ def settings(loaded: Loaded[Layer], layer: str, file: str) -> Settings:
         *_kernel(model),
         *_desktop(model),
         *_time(model),
+        *_session(model),
     )
     return {key: Setting(value, Source(layer, file, document.line(path))) for key, value, path in said}
 
@@ -127,3 +128,8 @@ def _desktop(model: Layer) -> _Said:
 def _time(model: Layer) -> _Said:
     if model.time is not None:
         yield ("time", "servers"), tuple(model.time.servers), ("time", "servers")
+
+
+def _session(model: Layer) -> _Said:
+    if model.session is not None:
+        yield ("session", "offered"), model.session.offered, ("session", "offered")

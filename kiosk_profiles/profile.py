@@ -197,6 +197,12 @@ class Network(Strict):
     allow: list[HostPattern] = Field(default_factory=list)
 
 
+class Session(Strict):
+    """Whether citizens sit here: a screen, a desktop, and a browser between a session's start and end."""
+
+    offered: bool
+
+
 class Remove(Strict):
     """What a layer takes out of the lists below it."""
 
@@ -221,6 +227,7 @@ class Layer(Strict):
     kernel: dict[Sysctl, Setting | None] | None = None
     desktop: Desktop | None = None
     time: Time | None = None
+    session: Session | None = None
 
 
 class Profile(Layer):

@@ -1,0 +1,269 @@
+"""Removes all that a session left on this PC, and proves it. Runs as root, for seconds, in lab-wipe.service.
+
+    look at everything -> kill, remove, restart the screen -> look at everything again -> the proof
+
+Task and proof are files below /run/lab-agent, which is root's. It sees the PC as
+it is: its unit hides no folder from it.
+"""
+
+import os
+import pwd
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from agent.core import proof
+from agent.core.proof import Process, WipeTask, canary
+from agent.host import Host
+from agent.ports import ActionFailed
+from contract.session import Looked, Place, Proof
+from contract.wire import decode, encode
+
+TASK = Path("/run/lab-agent/wipe.json")
+RESULT = Path("/run/lab-agent/wiped.json")
+
+KILL_ROUNDS = 50
+KILL_PAUSE_S = 0.1
+"""Processes that are being ended in the kernel (a dying disk) get five seconds."""
+LOOK_S = 240.0
+"""How long one walk over all disks may take."""
+CHUNK = 400
+"""Files that are searched by one grep."""
+
+SESSION_UNIT = "lab-session.service"
+SCREEN_UNIT = "lab-screen.service"
+SCREEN_GROUP = Path("/sys/fs/cgroup/lab.slice/lab-kiosk.slice") / SCREEN_UNIT
+SPOOLER = Path("/run/cups/cups.sock")
+
+IPC = (("shm", "-m"), ("sem", "-s"), ("msg", "-q"))
+
+Things = dict[Place, list[str]]
+"""What was found: each thing by where it is."""
+
+
+class CannotLook(Exception):
+    """A place could not be looked at: there is no proof then."""
+
+
+class Wipe:
+    """One wipe of what one user left."""
+
+    def __init__(self, task: WipeTask, host: Host) -> None:
+        account = pwd.getpwnam(task.user)
+        self._task = task
+        self._uid, self._home = account.pw_uid, account.pw_dir
+        self._host = host
+        self._text = canary(task.session).encode() if task.session else b""
+        self._owned: list[str] = []
+        self._screens = self._screen()
+
+    def run(self) -> Proof:
+        """Look, remove, look again."""
+        began = time.monotonic()
+        self._host.run(("systemctl", "stop", SESSION_UNIT), timeout_s=30)
+        before = self._look()
+        self._remove()
+        after = self._look()
+        return Proof(
+            session=self._task.session,
+            at=datetime.now(UTC),
+            seconds=round(time.monotonic() - began, 3),
+            looked=tuple(looked(place, before, after) for place in before),
+        )
+
+    def _look(self) -> Things:
+        owned, changed = self._files()
+        self._owned = owned
+        return {
+            "processes": [_program(pid) for pid, _process in self._processes()],
+            "files": [self._folder(path) for path in owned],
+            "changed-files": [self._folder(path) for path in self._with_canary(changed)],
+            "shared-memory": [f"{table} {ident}" for table, _flag, ident in self._ipc()],
+            "screen": [f"{pid}" for pid in self._screens if self._started(pid) == self._screens[pid]],
+            "print-jobs": ["cups" for _job in self._jobs()],
+        }
+
+    def _remove(self) -> None:
+        self._kill()
+        for path in sorted(self._owned):
+            _remove(Path(path), keep=path == self._home)
+        _walk, theirs = self._mounts()
+        for point in theirs:
+            self._try(("umount", "--lazy", point))
+        for _table, flag, ident in self._ipc():
+            self._try(("ipcrm", flag, str(ident)), user=self._task.user)
+        if any(True for _job in self._jobs()):
+            self._try(("cancel", "-a", "-x", "-u", self._task.user))
+        self._try(("systemctl", "try-restart", SCREEN_UNIT))
+        self._kill()
+
+    def _try(self, argv: tuple[str, ...], user: str | None = None) -> None:
+        """What does not succeed is seen when it is looked again."""
+        try:
+            self._host.run(argv, timeout_s=30, user=user)
+        except ActionFailed as error:
+            sys.stderr.write(f"{error}\n")
+
+    # Processes
+
+    def _processes(self) -> Iterator[tuple[int, Process]]:
+        for entry in os.scandir("/proc"):
+            if entry.name.isdigit():
+                try:
+                    found = proof.process(Path(entry.path, "status").read_text(errors="replace"))
+                except (OSError, KeyError):
+                    continue  # it has ended
+                if self._uid in found.uids and not found.dead:
+                    yield int(entry.name), found
+
+    def _kill(self) -> None:
+        """Everything at once, by the kernel itself, so that nothing can outrun it by forking."""
+        for _round in range(KILL_ROUNDS):
+            if not any(True for _process in self._processes()):
+                return
+            self._try(("kill", "-KILL", "--", "-1"), user=self._task.user)
+            for (
+                pid,
+                _process,
+            ) in self._processes():  # those that user may not signal
+                try:
+                    os.kill(pid, 9)
+                except ProcessLookupError:
+                    continue
+            time.sleep(KILL_PAUSE_S)
+
+    # Files
+
+    def _mounts(self) -> tuple[list[str], list[str]]:
+        return proof.mounts(Path("/proc/self/mountinfo").read_text(), self._uid)
+
+    def _files(self) -> tuple[list[str], list[str]]:
+        """What the user owns, and what anybody changed since the session began: one walk of each disk."""
+        points, theirs = self._mounts()
+        since = ("-newerct", f"@{self._task.since:.0f}") if self._task.since else ()
+        mine = ("-uid", str(self._uid), "-printf", "o%p\\0")
+        changed = ("-type", "f", *since, "-printf", "c%p\\0") if self._text else ("-false",)
+        owned: set[str] = set(theirs)
+        files: set[str] = set()
+        for point in points:
+            done = self._host.run(
+                ("find", point, "-xdev", "(", *mine, ")", ",", "(", *changed, ")"), timeout_s=LOOK_S
+            )
+            complaints = [
+                line for line in done.stderr.decode(errors="replace").splitlines() if not _is_gone(line)
+            ]
+            if complaints:
+                raise CannotLook(complaints[0])
+            for entry in done.stdout.split(b"\0"):
+                path = os.fsdecode(entry[1:])
+                if entry[:1] == b"o" and not (path == self._home and _is_empty(path)):
+                    owned.add(path)
+                elif entry[:1] == b"c":
+                    files.add(path)
+        return sorted(owned), sorted(files)
+
+    def _with_canary(self, paths: list[str]) -> list[str]:
+        """Those of the files that hold the canary's text, whoever wrote it there."""
+        found: list[str] = []
+        for at in range(0, len(paths), CHUNK):
+            argv = ("grep", "-laF", "-Z", "-s", "-e", self._text.decode(), "--", *paths[at : at + CHUNK])
+            done = self._host.run(argv, timeout_s=LOOK_S)
+            found += [os.fsdecode(name) for name in done.stdout.split(b"\0") if name]
+        return found
+
+    def _folder(self, path: str) -> str:
+        """The folder above it that no citizen has named."""
+        folder = os.path.dirname(path)  # noqa: PTH120  # names that are not text stay what they are
+        while folder != "/":
+            try:
+                if os.lstat(folder).st_uid != self._uid:
+                    break
+            except FileNotFoundError:
+                pass
+            folder = os.path.dirname(folder)  # noqa: PTH120
+        return os.fsencode(folder).decode(errors="replace")
+
+    # The rest
+
+    def _ipc(self) -> Iterator[tuple[str, str, int]]:
+        for table, flag in IPC:
+            for ident in proof.ipc(Path("/proc/sysvipc", table).read_text(), self._uid):
+                yield table, flag, ident
+
+    def _screen(self) -> dict[int, str]:
+        """The X server's processes that knew the session, each with when it started."""
+        try:
+            pids = [int(line) for line in (SCREEN_GROUP / "cgroup.procs").read_text().split()]
+        except FileNotFoundError:
+            return {}
+        return {pid: self._started(pid) for pid in pids}
+
+    def _started(self, pid: int) -> str:
+        try:
+            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        except FileNotFoundError:
+            return "never"
+
+    def _jobs(self) -> list[str]:
+        if not SPOOLER.exists():
+            return []
+        done = self._host.run(("lpstat", "-W", "all", "-u", self._task.user, "-o"), timeout_s=30)
+        return done.stdout.decode(errors="replace").splitlines()
+
+
+def looked(place: Place, before: Things, after: Things) -> Looked:
+    """One line of the proof."""
+    return proof.looked(place, len(before[place]), after[place])
+
+
+def _remove(path: Path, *, keep: bool) -> None:
+    """What cannot be removed is seen when it is looked again."""
+    try:
+        if keep:
+            for child in path.iterdir():
+                _remove(child, keep=False)
+        elif path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        sys.stderr.write(f"{error.strerror}\n")
+
+
+def _program(pid: int) -> str:
+    """What a process runs, where that is a program of the system."""
+    try:
+        program = str(Path(f"/proc/{pid}/exe").readlink())
+    except OSError:
+        return "?"
+    return program if program.startswith("/usr/") else "?"
+
+
+def _is_empty(path: str) -> bool:
+    return not any(True for _entry in os.scandir(path))
+
+
+def _is_gone(complaint: str) -> bool:
+    return complaint.endswith("No such file or directory")
+
+
+def main() -> int:
+    """Wipe by the task; 0 where there is a proof, whatever it says."""
+    task = decode(WipeTask, TASK.read_bytes())
+    try:
+        result = Wipe(task, Host()).run()
+    except (CannotLook, ActionFailed, OSError) as error:
+        sys.stderr.write(f"there is no proof: {error}\n")
+        return 1
+    fresh = RESULT.with_suffix(".new")
+    fresh.write_bytes(encode(result))
+    fresh.replace(RESULT)
+    return 0
+
+
+if __name__ == "__main__":
+    os.umask(0o077)
+    sys.exit(main())
