@@ -284,7 +284,9 @@ class Enforcer:
             return
         for call in calls:
             version = self._station.version
-            self._send(peer, Return(number=call.number, reply=self._reply(peer, call)))
+            reply = self._reply(peer, call)
+            self._publish()  # before the reply, which is about this state
+            self._send(peer, Return(number=call.number, reply=reply))
             if self._station.version != version:
                 self._look()
             # A read may bring a thousand calls, each with a helper: the PC is looked after in between.

@@ -20,6 +20,7 @@ from controller.household import Household
 from controller.live import Live
 from controller.problems import Problem
 from controller.publishing import REVISION, Outcome, Publishing, known_profile, no_station
+from controller.sessions import Sessions
 from controller.settings import Settings
 from controller.views import Standing, complaint, show_found, show_inventory, show_status, standing
 from controller.words import _
@@ -58,6 +59,7 @@ class Services:
 
     def __init__(self, parts: Parts) -> None:
         self._p = parts
+        self.sessions = Sessions(parts.books, parts.live, self._tell)
 
     # The lab now
 
