@@ -21,7 +21,7 @@ Place = Literal["processes", "files", "changed-files", "shared-memory", "screen"
 PLACES: tuple[Place, ...] = (
     "processes",  # of the kiosk user, detached ones too
     "files",  # that the kiosk user owns, on every file system
-    "changed-files",  # of anybody, searched for the canary's text
+    "changed-files",  # of anybody, since the session began: with the canary's text, or open to everybody
     "shared-memory",  # System V segments, semaphores and queues
     "screen",  # the X server that knew the session: clipboard, selections, properties
     "print-jobs",  # of the kiosk user, with their titles

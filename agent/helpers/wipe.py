@@ -75,12 +75,12 @@ class Wipe:
         )
 
     def _look(self) -> Things:
-        owned, changed = self._files()
-        self._owned = owned
+        self._owned, changed, open_to_all = self._files()
+        told = {*self._with_canary(changed), *open_to_all}.difference(self._owned)
         return {
             "processes": [_program(pid) for pid, _process in self._processes()],
-            "files": [self._folder(path) for path in owned],
-            "changed-files": [self._folder(path) for path in self._with_canary(changed)],
+            "files": [self._folder(path) for path in self._owned],
+            "changed-files": [self._folder(path) for path in sorted(told)],
             "shared-memory": [f"{table} {ident}" for table, _flag, ident in self._ipc()],
             "screen": [f"{pid}" for pid in self._screens if self._started(pid) == self._screens[pid]],
             "print-jobs": ["cups" for _job in self._jobs()],
@@ -140,30 +140,29 @@ class Wipe:
     def _mounts(self) -> tuple[list[str], list[str]]:
         return proof.mounts(Path("/proc/self/mountinfo").read_text(), self._uid)
 
-    def _files(self) -> tuple[list[str], list[str]]:
-        """What the user owns, and what anybody changed since the session began: one walk of each disk."""
+    def _files(self) -> tuple[list[str], list[str], list[str]]:
+        """In one walk of each disk: what the user owns; what was changed since the session began, and of that
+        what anybody may write, so that nobody knows whose words are in it."""
         points, theirs = self._mounts()
-        since = ("-newerct", f"@{self._task.since:.0f}") if self._task.since else ()
         mine = ("-uid", str(self._uid), "-printf", "o%p\\0")
-        changed = ("-type", "f", *since, "-printf", "c%p\\0") if self._text else ("-false",)
-        owned: set[str] = set(theirs)
-        files: set[str] = set()
+        newer = ("-newerct", f"@{self._task.since:.0f}") if self._task.since else ()
+        changed = ("-type", "f", *newer, "-printf", "c%p\\0", "-perm", "-o+w", "-printf", "w%p\\0")
+        tests = ("(", *mine, ")", *((",", "(", *changed, ")") if self._text else ()))
+        found: dict[bytes, set[str]] = {b"o": set(theirs), b"c": set(), b"w": set()}
         for point in points:
-            done = self._host.run(
-                ("find", point, "-xdev", "(", *mine, ")", ",", "(", *changed, ")"), timeout_s=LOOK_S
-            )
-            complaints = [
-                line for line in done.stderr.decode(errors="replace").splitlines() if not _is_gone(line)
-            ]
+            done = self._host.run(("find", point, "-xdev", *tests), timeout_s=LOOK_S)
+            said = done.stderr.decode(errors="replace").splitlines()
+            complaints = [line for line in said if not _is_gone(line)]
             if complaints:
                 raise CannotLook(complaints[0])
-            for entry in done.stdout.split(b"\0"):
-                path = os.fsdecode(entry[1:])
-                if entry[:1] == b"o" and not (path == self._home and _is_empty(path)):
-                    owned.add(path)
-                elif entry[:1] == b"c":
-                    files.add(path)
-        return sorted(owned), sorted(files)
+            for entry in filter(None, done.stdout.split(b"\0")):
+                found[entry[:1]].add(os.fsdecode(entry[1:]))
+        owned, files, open_to_all = (sorted(found[kind]) for kind in (b"o", b"c", b"w"))
+        return [path for path in owned if not self._is_bare_home(path)], files, open_to_all
+
+    def _is_bare_home(self, path: str) -> bool:
+        """The account's own home may be there, with nothing in it."""
+        return path == self._home and not any(True for _entry in os.scandir(path))
 
     def _with_canary(self, paths: list[str]) -> list[str]:
         """Those of the files that hold the canary's text, whoever wrote it there."""
@@ -240,10 +239,6 @@ def _program(pid: int) -> str:
     except OSError:
         return "?"
     return program if program.startswith("/usr/") else "?"
-
-
-def _is_empty(path: str) -> bool:
-    return not any(True for _entry in os.scandir(path))
 
 
 def _is_gone(complaint: str) -> bool:
