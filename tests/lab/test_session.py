@@ -180,6 +180,12 @@ def test_a_session_from_start_to_proof(seat: Seat, tmp_path: Path) -> None:
         "session is under way" in seat.site.labctl("session", "start", seat.machine.name, check=False).stderr
     )
 
+    sleeper = seat.machine.run(["pgrep", "-u", "kiosk", "-x", "sleep"]).stdout.strip()
+    canary = (seat.machine.root / "proc" / sleeper / "cmdline").read_text().split("\0")[0]
+    assert canary.startswith("lab-canary-")
+    assert canary in seat.machine.run(["xprop", "-root"], env=SCREEN).stdout
+    assert seat.traces(canary), "the control: there it is"
+
     visits = len(seat.portale.visits())
     killed = time.monotonic()
     os.kill(browser, signal.SIGKILL)
@@ -189,15 +195,14 @@ def test_a_session_from_start_to_proof(seat: Seat, tmp_path: Path) -> None:
 
     began = time.monotonic()
     answer = seat.end()
-    say(
-        f"from the end to available: {time.monotonic() - began:.1f} s, {answer['wipe']['seconds']} s of it the wipe"
-    )
+    took = time.monotonic() - began
+    say(f"from the end to available: {took:.1f} s, {answer['wipe']['seconds']} s of it the wipe")
     assert answer["state"] == "available"
     assert answer["wipe"]["clean"] is True
     assert {look["left"] for look in answer["wipe"]["looked"]} == {0}
     assert seat.processes() == []
     assert "lab-canary" not in seat.machine.run(["xprop", "-root"], env=SCREEN).stdout
-    assert seat.traces("lab-canary-") == []
+    assert seat.traces(canary) == []
     assert "Clean" in seat.site.labctl("session", "show", seat.machine.name).stdout
 
 
