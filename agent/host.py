@@ -129,10 +129,6 @@ class Host:
         """Whether this is a PC, and no prefix that stands for one."""
         return self._real
 
-    def boot(self) -> str:
-        """The kernel's id of this boot."""
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-
     def running(self, unit: str) -> bool:
         """See Reader. Under a prefix nothing runs, and that is as it should be there."""
         return not self._real or bool(self._processes(unit))

@@ -8,6 +8,7 @@ import os
 import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
 from agent.core.proof import WipeTask
 from agent.core.session import (
@@ -86,7 +87,7 @@ class Sessions:
         self.errand: Errand | None = None
         self.failed = False
         """Whether the last session that was to begin did not."""
-        self._boot = host.boot()
+        self._boot = _boot(paths.run / "boot")
         self.sitting = decode(Sitting, journal.sitting) if journal.sitting else Sitting()
         booted = step(self.sitting, Booted(self._boot))
         try:
@@ -187,3 +188,16 @@ class Sessions:
         except (OSError, ContractError) as error:
             self._log(f"the wipe left no proof that can be read: {error}")
             return None
+
+
+def _boot(mark: Path) -> str:
+    """Names this boot, by a file where nothing outlives one; where it is lost, it counts as another boot.
+
+    The kernel's own boot id is not asked: a container shares its host's.
+    """
+    try:
+        return mark.read_text(encoding="ascii")
+    except FileNotFoundError:
+        mark.parent.mkdir(0o755, parents=True, exist_ok=True)
+        write_private(mark, os.urandom(16).hex().encode())
+        return mark.read_text(encoding="ascii")

@@ -33,7 +33,7 @@ class Began(Message, frozen=True):
 class Sitting(Message, frozen=True):
     """The state, as it is journalled. `session` is the one under way, or the last; empty before the first.
 
-    `boot` is the kernel's id of the boot in which the agent last started.
+    `boot` names the boot in which the agent last started.
     """
 
     phase: SessionPhase = "none"

@@ -309,7 +309,6 @@ def test_the_agent_dies_in_each_state(seat: Seat) -> None:
         seat.machine.successor(ENFORCER, before)
 
     kill_the_agent()
-    seat.until("available")
     seat.start()
     seat.shows_start_page()
     browser = seat.machine.pid_of(SESSION)
