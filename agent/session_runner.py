@@ -20,6 +20,7 @@ from agent.core.session import (
     Managed,
     Sitting,
     Start,
+    Started,
     StartFailed,
     Stopped,
     Wiped,
@@ -100,7 +101,7 @@ class Sessions:
     @property
     def leaving(self) -> bool:
         """Whether somebody still sits there, or has left something."""
-        return self.sitting.phase in ("active", "ending", "wiping")
+        return self.sitting.phase in ("reserved", "active", "ending", "wiping")
 
     def manage(self, wanted: bool) -> None:
         """Whether the lab wants sessions here; under a prefix there is no screen to sit at."""
@@ -121,7 +122,8 @@ class Sessions:
         effect = due(self.sitting)
         if self.errand is not None or effect is None:
             return
-        if effect is Effect.START and self._host.running(f"{SLICE}/{SESSION_UNIT}"):
+        running = effect is Effect.START and self._host.running(f"{SLICE}/{SESSION_UNIT}")
+        if running and self.sitting.phase == "active":
             return
         self._begin(effect)
 
@@ -136,7 +138,7 @@ class Sessions:
                 self.failed = not well
                 if not well:
                     self._log("the session's unit does not start; see journalctl -u lab-session")
-                    self._happened(StartFailed())
+                self._happened(Started() if well else StartFailed())
             case Effect.STOP:
                 self._happened(Stopped())
             case Effect.WIPE:

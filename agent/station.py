@@ -37,7 +37,8 @@ NOTHING = Resources()
 _UNPAIRED = sentence("this station is not paired")
 _PAIRED = sentence("this station is paired; unpair it first (lab-agent unpair, as root)")
 
-_STARTED = sentence("the session has started")
+_BEGINS = sentence("the session begins")
+_STARTED = sentence("the last session has started")
 _DID_NOT_START = sentence("the last session did not start; on the PC, see journalctl -u lab-session")
 
 
@@ -224,9 +225,10 @@ class Station:
 
     def _start_session(self, command: str) -> CommandResult:
         well = self._is("Converged", "Applied")
-        if well and self.sessions.start(command, CommandResult(command, True, _STARTED)):
+        result = CommandResult(command, True, _BEGINS)
+        if well and self.sessions.start(command, result):
             self._tell_session()
-            return CommandResult(command, True, _STARTED)
+            return result
         phase = self.sessions.sitting.phase
         why = WHY_NOT[phase] if phase != "available" else sentence("this PC is not as it shall be")
         return CommandResult(command, False, why)

@@ -13,8 +13,8 @@ SessionId = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}$")]
 
 Where = Annotated[str, msgspec.Meta(max_length=200)]
 
-SessionPhase = Literal["none", "available", "active", "ending", "wiping", "out-of-service"]
-"""Where a PC is between two citizens; `none` where the lab offers no sessions on it."""
+SessionPhase = Literal["none", "available", "reserved", "active", "ending", "wiping", "out-of-service"]
+"""Where a PC is between two citizens: `none` where the lab offers no sessions on it, `reserved` while one begins."""
 
 Place = Literal["processes", "files", "changed-files", "shared-memory", "screen", "print-jobs"]
 

@@ -282,21 +282,21 @@ def _add_stations(app: FastAPI, services: Services, operator: Guard, technician:
     @app.get("/v1/stations/{station}/session")
     def session(station: Id, _: Annotated[Caller, Depends(operator)]) -> m.SessionOut:
         """A PC's state, and the proof of its last wipe."""
-        return services.sessions.show(station)
+        return services.session(station)
 
     @app.post("/v1/stations/{station}/session/start")
     def session_start(
         station: Id, body: m.SessionIn, caller: Annotated[Caller, Depends(operator)]
     ) -> m.SessionOut:
         """Begin a citizen's session."""
-        return services.sessions.start(station, caller.user, body.wait_s)
+        return services.start_session(station, caller.user, body.wait_s)
 
     @app.post("/v1/stations/{station}/session/end")
     def session_end(
         station: Id, body: m.SessionIn, caller: Annotated[Caller, Depends(operator)]
     ) -> m.SessionOut:
         """End it: the PC is wiped, and proves it."""
-        return services.sessions.end(station, caller.user, body.wait_s)
+        return services.end_session(station, caller.user, body.wait_s)
 
     @app.get("/v1/stations/{station}/explain")
     def explain(station: Id, _: Annotated[Caller, Depends(operator)]) -> m.Explained:

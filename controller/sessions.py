@@ -21,6 +21,9 @@ log = logging.getLogger(__name__)
 ENDED = frozenset(("available", "out-of-service", "unpaired", "maintenance"))
 """States in which nobody sits there and nothing is being wiped."""
 
+BEGINNING = frozenset(("available", "reserved"))
+"""States between the command to start and the session on the screen."""
+
 
 class Sessions:
     """Tells stations, and waits until they have done it."""
@@ -35,7 +38,7 @@ class Sessions:
     def start(self, station: str, who: str, wait_s: float) -> m.SessionOut:
         """Begin a session; waits until it is on the screen."""
         self._command(station, "session-start", who)
-        return self._when(station, lambda view: _state(view) != "available", wait_s)
+        return self._when(station, lambda view: _state(view) not in BEGINNING, wait_s)
 
     def end(self, station: str, who: str, wait_s: float) -> m.SessionOut:
         """End it; waits until the PC has been wiped, and whether that was proved."""

@@ -66,6 +66,10 @@ class End(Message, frozen=True):
     """The session shall end; where a wipe failed, it shall be tried again."""
 
 
+class Started(Message, frozen=True):
+    """The session's unit has started."""
+
+
 class StartFailed(Message, frozen=True):
     """The session's unit would not start."""
 
@@ -80,12 +84,13 @@ class Wiped(Message, frozen=True):
     proof: Proof | None
 
 
-Event = Booted | Managed | Start | End | StartFailed | Stopped | Wiped
+Event = Booted | Managed | Start | End | Started | StartFailed | Stopped | Wiped
 
 MARGIN_S = 60.0
 """A session is taken to have begun so much earlier, against the steps of a clock that is being corrected."""
 
 _DUE: dict[SessionPhase, Effect] = {
+    "reserved": Effect.START,
     "active": Effect.START,
     "ending": Effect.STOP,
     "wiping": Effect.WIPE,
@@ -106,12 +111,14 @@ def step(sitting: Sitting, event: Event) -> Sitting:
             return _wiped(sitting, proof)
         case Start(session, began):
             if sitting.phase == "available":
-                return msgspec.structs.replace(sitting, phase="active", session=session, began=began)
+                return msgspec.structs.replace(sitting, phase="reserved", session=session, began=began)
             return sitting
         case Managed(wanted):
             follows = _WANTED if wanted else _UNWANTED
         case End():
             follows = _END
+        case Started():
+            follows = _STARTED
         case StartFailed():
             follows = _START_FAILED
         case Stopped():
@@ -121,9 +128,10 @@ def step(sitting: Sitting, event: Event) -> Sitting:
 
 _Follows = dict[SessionPhase, SessionPhase]
 _WANTED: _Follows = {"none": "wiping"}
-_UNWANTED: _Follows = {"available": "none", "active": "ending"}
-_END: _Follows = {"active": "ending", "out-of-service": "wiping"}
-_START_FAILED: _Follows = {"active": "ending"}
+_UNWANTED: _Follows = {"available": "none", "reserved": "ending", "active": "ending"}
+_END: _Follows = {"reserved": "ending", "active": "ending", "out-of-service": "wiping"}
+_STARTED: _Follows = {"reserved": "active"}
+_START_FAILED: _Follows = {"reserved": "ending", "active": "ending"}
 _STOPPED: _Follows = {"ending": "wiping"}
 
 
@@ -157,6 +165,7 @@ def oldest(sitting: Sitting, now: datetime, boot: str, boot_s: float) -> float:
 
 WHY_NOT: dict[SessionPhase, Sentence] = {
     "none": sentence("the lab offers no sessions on this PC"),
+    "reserved": sentence("a session is beginning"),
     "active": sentence("a session is under way"),
     "ending": sentence("a session is ending"),
     "wiping": sentence("the last session is being wiped"),

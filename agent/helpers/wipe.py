@@ -250,6 +250,9 @@ def main() -> int:
     task = decode(WipeTask, TASK.read_bytes())
     try:
         result = Wipe(task, Host()).run()
+    except KeyError:
+        sys.stderr.write(f"there is no proof: there is no user {task.user}\n")
+        return 1
     except (CannotLook, ActionFailed, OSError) as error:
         sys.stderr.write(f"there is no proof: {error}\n")
         return 1

@@ -18,6 +18,7 @@ from agent.core.session import (
     Managed,
     Sitting,
     Start,
+    Started,
     StartFailed,
     Stopped,
     Wiped,
@@ -93,7 +94,7 @@ class Pc(RuleBasedStateMachine):
         event: Event
         match effect:
             case Effect.START:
-                event = StartFailed() if not well else Managed(wanted=True)
+                event = Started() if well else StartFailed()
             case Effect.STOP:
                 event = Stopped()
             case Effect.WIPE:
@@ -124,7 +125,7 @@ def at(phase: str) -> Sitting:
     return msgspec.convert({"phase": phase, "session": "1", "boot": "a"}, Sitting)
 
 
-@pytest.mark.parametrize("phase", ["available", "active", "ending", "wiping", "out-of-service"])
+@pytest.mark.parametrize("phase", ["available", "reserved", "active", "ending", "wiping", "out-of-service"])
 def test_another_boot_wipes_first(phase: str) -> None:
     assert step(at(phase), Booted("b")).phase == "wiping"
 
