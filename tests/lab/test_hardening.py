@@ -24,8 +24,8 @@ EXPOSURE = {
     "lab-desktop": 1.0,
     "lab-session": 3.0,
 }
-"""systemd-analyze's figure of each unit at most, of 10. Three are root for a living: the enforcer writes /etc, the
-wipe sees and removes everybody's files, Xorg drives the card and the console."""
+"""systemd-analyze's figure of each unit at most, of 10. Three are root for a living: the enforcer writes
+/etc, the wipe sees and removes everybody's files, Xorg drives the card and the console."""
 
 
 @pytest.mark.parametrize("unit", EXPOSURE)

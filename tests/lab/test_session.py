@@ -92,6 +92,10 @@ class Seat:
         """Programs of the kiosk user."""
         return self.machine.run(["ps", "-u", "kiosk", "-o", "comm="], check=False).stdout.split()
 
+    def runs(self, unit: str) -> bool:
+        """Whether a unit is active."""
+        return self.machine.run(["systemctl", "is-active", unit], check=False).returncode == 0
+
     def titles(self) -> list[str]:
         """Of the windows in sight."""
         found = self.machine.run(
@@ -347,6 +351,28 @@ def test_a_pc_that_is_no_longer_offered_ends_its_session_first(seat: Seat) -> No
     assert wait_until(lambda: seat.processes() == [], timeout=30)
     seat.site.settle()
     for unit in ("lab-screen.service", "lab-desktop.service", SESSION):
-        assert seat.machine.run(["systemctl", "is-active", unit], check=False).stdout.strip() == "inactive"
+        assert not seat.runs(unit)
     told = seat.site.labctl("session", "start", seat.machine.name, check=False)
     assert "no sessions" in told.stderr
+
+
+@one_debian
+def test_a_session_that_cannot_start_says_so_and_leaves_the_pc_clean(seat: Seat) -> None:
+    name = seat.machine.name
+    seat.machine.run(["mv", "/usr/bin/chromium", "/usr/bin/chromium.away"])
+    try:
+        told = seat.site.labctl("session", "start", name, check=False)
+        assert told.returncode == 1
+        assert "has not started" in told.stderr
+        wait_for(lambda: seat.site.condition(name, "SessionFailed").get("status"), 20, "the condition")
+        seat.until("available")
+    finally:
+        seat.machine.run(["mv", "/usr/bin/chromium.away", "/usr/bin/chromium"])
+    seat.start()
+    seat.shows_start_page()
+    wait_for(lambda: not seat.site.condition(name, "SessionFailed")["status"], 20, "its end")
+
+    seat.machine.run(["systemctl", "stop", SESSION, "lab-desktop.service"])
+    for unit in (SESSION, "lab-desktop.service"):
+        assert wait_until(lambda unit=unit: seat.runs(unit), timeout=30), unit  # type: ignore[misc]  # mypy cannot infer a lambda's default
+    seat.end()
