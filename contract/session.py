@@ -14,7 +14,7 @@ SessionId = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}$")]
 Where = Annotated[str, msgspec.Meta(max_length=200)]
 
 SessionPhase = Literal["none", "available", "reserved", "active", "ending", "wiping", "out-of-service"]
-"""Where a PC is between two citizens: `none` where the lab offers no sessions, `reserved` while one begins."""
+"""Where a PC is between two citizens: `none` where there are no sessions, `reserved` while one begins."""
 
 Place = Literal["processes", "files", "changed-files", "shared-memory", "screen", "print-jobs"]
 

@@ -248,6 +248,7 @@ def test_hostile_leftovers_are_gone_and_the_proof_counts_them(seat: Seat) -> Non
         seat.machine.run([*inside, "sh", "-c", plant, folder], check=False)
     seat.as_citizen("python3", "-c", HOSTILE, mark)
     seat.machine.run([*inside, "python3", "-c", HOSTILE, mark])
+    seat.machine.run([*inside, "logger", mark], check=False)
     seat.machine.run(["xprop", "-root", "-f", "CUT_BUFFER3", "8s", "-set", "CUT_BUFFER3", mark], env=SCREEN)
     assert len(seat.traces(mark)) > len(chosen), "the search finds what was planted"
     assert "0x00001234" in seat.machine.run(["ipcs", "-m"]).stdout
