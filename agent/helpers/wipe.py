@@ -6,9 +6,11 @@ Task and proof are files below /run/lab-agent, which is root's. It sees the PC a
 it is: its unit hides no folder from it.
 """
 
+import contextlib
 import os
 import pwd
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -35,7 +37,6 @@ CHUNK = 400
 
 SESSION_UNIT = "lab-session.service"
 SCREEN_UNIT = "lab-screen.service"
-SCREEN_GROUP = Path("/sys/fs/cgroup/lab.slice/lab-kiosk.slice") / SCREEN_UNIT
 SPOOLER = Path("/run/cups/cups.sock")
 
 IPC = (("shm", "-m"), ("sem", "-s"), ("msg", "-q"))
@@ -75,10 +76,13 @@ class Wipe:
         )
 
     def _look(self) -> Things:
+        # Processes first and last: one that ended while the disks were walked may have written behind the walk.
+        running = dict(self._processes())
         self._owned, changed, open_to_all = self._files()
         told = {*self._with_canary(changed), *open_to_all}.difference(self._owned)
+        running |= dict(self._processes())
         return {
-            "processes": [_program(pid) for pid, _process in self._processes()],
+            "processes": [_program(pid) for pid in running],
             "files": [self._folder(path) for path in self._owned],
             "changed-files": [self._folder(path) for path in sorted(told)],
             "shared-memory": [f"{table} {ident}" for table, _flag, ident in self._ipc()],
@@ -95,7 +99,7 @@ class Wipe:
             self._try(("umount", "--lazy", point))
         for _table, flag, ident in self._ipc():
             self._try(("ipcrm", flag, str(ident)), user=self._task.user)
-        if any(True for _job in self._jobs()):
+        if self._jobs():
             self._try(("cancel", "-a", "-x", "-u", self._task.user))
         self._try(("systemctl", "try-restart", SCREEN_UNIT))
         self._kill()
@@ -125,14 +129,10 @@ class Wipe:
             if not any(True for _process in self._processes()):
                 return
             self._try(("kill", "-KILL", "--", "-1"), user=self._task.user)
-            for (
-                pid,
-                _process,
-            ) in self._processes():  # those that user may not signal
-                try:
-                    os.kill(pid, 9)
-                except ProcessLookupError:
-                    continue
+            # Those that changed one of their ids, which that user may not signal.
+            for pid, _process in self._processes():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
             time.sleep(KILL_PAUSE_S)
 
     # Files
@@ -151,10 +151,7 @@ class Wipe:
         found: dict[bytes, set[str]] = {b"o": set(theirs), b"c": set(), b"w": set()}
         for point in points:
             done = self._host.run(("find", point, "-xdev", *tests), timeout_s=LOOK_S)
-            said = done.stderr.decode(errors="replace").splitlines()
-            complaints = [line for line in said if not _is_gone(line)]
-            if complaints:
-                raise CannotLook(complaints[0])
+            _heed(done.stderr)
             for entry in filter(None, done.stdout.split(b"\0")):
                 found[entry[:1]].add(os.fsdecode(entry[1:]))
         owned, files, open_to_all = (sorted(found[kind]) for kind in (b"o", b"c", b"w"))
@@ -168,8 +165,9 @@ class Wipe:
         """Those of the files that hold the canary's text, whoever wrote it there."""
         found: list[str] = []
         for at in range(0, len(paths), CHUNK):
-            argv = ("grep", "-laF", "-Z", "-s", "-e", self._text.decode(), "--", *paths[at : at + CHUNK])
+            argv = ("grep", "-laF", "-Z", "-e", self._text.decode(), "--", *paths[at : at + CHUNK])
             done = self._host.run(argv, timeout_s=LOOK_S)
+            _heed(done.stderr)
             found += [os.fsdecode(name) for name in done.stdout.split(b"\0") if name]
         return found
 
@@ -193,12 +191,14 @@ class Wipe:
                 yield table, flag, ident
 
     def _screen(self) -> dict[int, str]:
-        """The X server's processes that knew the session, each with when it started."""
-        try:
-            pids = [int(line) for line in (SCREEN_GROUP / "cgroup.procs").read_text().split()]
-        except FileNotFoundError:
-            return {}
-        return {pid: self._started(pid) for pid in pids}
+        """The X server that knew the session, and when it started; empty where none runs."""
+        done = self._host.run(
+            ("systemctl", "show", "--property=MainPID", "--value", SCREEN_UNIT), timeout_s=30
+        )
+        if done.returncode != 0:
+            raise CannotLook(f"systemctl does not tell whether {SCREEN_UNIT} runs")
+        pid = int(done.stdout)
+        return {pid: self._started(pid)} if pid else {}
 
     def _started(self, pid: int) -> str:
         try:
@@ -210,6 +210,8 @@ class Wipe:
         if not SPOOLER.exists():
             return []
         done = self._host.run(("lpstat", "-W", "all", "-u", self._task.user, "-o"), timeout_s=30)
+        if done.returncode != 0:
+            raise CannotLook("the print server does not tell its jobs")
         return done.stdout.decode(errors="replace").splitlines()
 
 
@@ -241,8 +243,11 @@ def _program(pid: int) -> str:
     return program if program.startswith("/usr/") else "?"
 
 
-def _is_gone(complaint: str) -> bool:
-    return complaint.endswith("No such file or directory")
+def _heed(said: bytes) -> None:
+    """What a search complained of, other than of what is no longer there. Raises CannotLook."""
+    for line in said.decode(errors="replace").splitlines():
+        if not line.endswith("No such file or directory"):
+            raise CannotLook(line)
 
 
 def main() -> int:
