@@ -24,7 +24,7 @@ PLACES: tuple[Place, ...] = (
     "changed-files",  # of anybody, since the session began: with the canary's text, or open to everybody
     "shared-memory",  # System V segments, semaphores and queues
     "screen",  # the X server that knew the session: clipboard, selections, properties
-    "print-jobs",  # of the kiosk user, with their titles
+    "print-jobs",  # anybody's, with their titles
 )
 """Everything that has to be looked at before a PC may be called clean."""
 

@@ -76,7 +76,7 @@ class Wipe:
         )
 
     def _look(self) -> Things:
-        # Processes first and last: one that ended while the disks were walked may have written behind the walk.
+        # Processes first and last: one that ends while the disks are walked may write behind the walk.
         running = dict(self._processes())
         self._owned, changed, open_to_all = self._files()
         told = {*self._with_canary(changed), *open_to_all}.difference(self._owned)
@@ -100,7 +100,7 @@ class Wipe:
         for _table, flag, ident in self._ipc():
             self._try(("ipcrm", flag, str(ident)), user=self._task.user)
         if self._jobs():
-            self._try(("cancel", "-a", "-x", "-u", self._task.user))
+            self._try(("cancel", "-a", "-x"))  # with -u it keeps their titles
         self._try(("systemctl", "try-restart", SCREEN_UNIT))
         self._kill()
 
@@ -207,9 +207,10 @@ class Wipe:
             return "never"
 
     def _jobs(self) -> list[str]:
+        """Everybody's, finished ones too: whose a job is, is what its sender says."""
         if not SPOOLER.exists():
             return []
-        done = self._host.run(("lpstat", "-W", "all", "-u", self._task.user, "-o"), timeout_s=30)
+        done = self._host.run(("lpstat", "-W", "all", "-o"), timeout_s=30)
         if done.returncode != 0:
             raise CannotLook("the print server does not tell its jobs")
         return done.stdout.decode(errors="replace").splitlines()
