@@ -232,24 +232,16 @@ def test_hostile_leftovers_are_gone_and_the_proof_counts_them(seat: Seat) -> Non
     seat.start()
     seat.shows_start_page()
     browser = seat.machine.run(["pgrep", "-o", "-x", "chromium", "-u", "kiosk"]).stdout.strip()
-    inside = [
-        "nsenter",
-        "-t",
-        browser,
-        "-m",
-        "-i",
-        "setpriv",
-        "--reuid=kiosk",
-        "--regid=kiosk",
-        "--clear-groups",
-    ]
-    inside += ["--inh-caps=-all"]
+    inside = ["nsenter", "-t", browser, "-m", "-i"]
+    inside += ["setpriv", "--reuid=kiosk", "--regid=kiosk", "--clear-groups", "--inh-caps=-all"]
     folders = writable_places(seat)
     assert {"/tmp", "/var/tmp", "/dev/shm"} <= set(folders), folders
     chosen = {*PLACES, *random.sample(folders, min(6, len(folders)))} & set(folders)
     for folder in chosen:
+        # A folder of message queues takes no folders and no words, but a name.
         plant = (
-            f'umask 000; echo {mark} > "$0/{mark}"; mkdir -p "$0/.{mark}/a"; echo {mark} > "$0/.{mark}/a/b"'
+            f'umask 0; cd "$0"; exec 2>/dev/null; echo {mark} > {mark};'
+            f" mkdir -p .{mark}/a && echo {mark} > .{mark}/a/b; test -e {mark}"
         )
         seat.as_citizen("sh", "-c", plant, folder)
         seat.machine.run([*inside, "sh", "-c", plant, folder], check=False)
