@@ -135,12 +135,18 @@ class Host:
         except KeyError:
             return None
 
+    @property
+    def is_pc(self) -> bool:
+        """Whether this is a PC, and no prefix that stands for one."""
+        return self._real
+
     def running(self, unit: str) -> bool:
         """See Reader. Under a prefix nothing runs, and that is as it should be there."""
         return not self._real or bool(self._processes(unit))
 
     def _processes(self, unit: str) -> list[int]:
-        state = self.file(f"/sys/fs/cgroup/system.slice/{unit}/cgroup.procs")
+        place = unit if "/" in unit else f"system.slice/{unit}"
+        state = self.file(f"/sys/fs/cgroup/{place}/cgroup.procs")
         return [int(line) for line in state.content.split()] if state is not None else []
 
     def do(self, action: HostAction) -> None:

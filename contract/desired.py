@@ -129,6 +129,15 @@ class Network(Message, frozen=True):
     user: UserName = "kiosk"
 
 
+class Session(Message, frozen=True):
+    """Citizens' sessions on this PC: a screen, a desktop, and a browser between start and end."""
+
+    start_page: Annotated[str, msgspec.Meta(pattern=r"^[a-z]+://[^\s\x00-\x20\x7f\"\\`$]{1,2000}$")]
+    language: Literal["it", "en", "ro"] = "it"
+    user: UserName = "kiosk"
+    """The account that is wiped; the units name the same."""
+
+
 class Resources(Message, frozen=True):
     """One section for each resource kind; None is unmanaged."""
 
@@ -141,6 +150,7 @@ class Resources(Message, frozen=True):
     storage: Storage | None = None
     boot: Boot | None = None
     printing: Printing | None = None
+    session: Session | None = None
 
 
 class DesiredState(Message, frozen=True):

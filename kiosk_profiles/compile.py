@@ -22,6 +22,7 @@ from contract.desired import (
     Printer,
     Printing,
     Resources,
+    Session,
     Storage,
     TimeSync,
 )
@@ -29,7 +30,7 @@ from contract.wire import CONTRACT
 from kiosk_profiles import browser
 from kiosk_profiles.hosts import Pattern, parse_pattern
 from kiosk_profiles.layers import PLAIN, SECTIONS, Setting, Settings, Source
-from kiosk_profiles.profile import Tile
+from kiosk_profiles.profile import Language, Tile
 from kiosk_profiles.services import Bundle
 
 MAX_ALLOW = 1000
@@ -104,9 +105,10 @@ class Resolved:
         return (section,) not in self.settings
 
     @property
-    def language(self) -> str:
+    def language(self) -> Language:
         """The language of what the browser shows of ours."""
-        return self.value("language") or "it"
+        language: Language | None = self.value("language")
+        return language or "it"
 
 
 def compile(
@@ -254,6 +256,7 @@ def _fold(resolved: Resolved) -> Resources:
         boot=_plain(Boot, "boot", found),
         printing=_printing(found) if resolved.managed("printing") else None,
         time=_plain(TimeSync, "time", found),
+        session=_session(resolved, found),
     )
 
 
@@ -293,6 +296,14 @@ def _network(resolved: Resolved, found: Mapping[str, list[Any]]) -> Network:
 
 def _printing(found: Mapping[str, list[Any]]) -> Printing:
     return Printing(printers=tuple(Printer(**one) for one in found.get("printing.printers", ())))
+
+
+def _session(resolved: Resolved, found: Mapping[str, list[Any]]) -> Session | None:
+    """Only where there is a page to begin on."""
+    start = resolved.value("start_page")
+    if not resolved.managed("session") or not found.get("session.offered", [False])[-1] or start is None:
+        return None
+    return Session(start_page=start, language=resolved.language)
 
 
 def _desktop(found: Mapping[str, list[Any]]) -> Desktop:

@@ -43,8 +43,19 @@ class Setting:
 
 Settings = Mapping[Key, Setting]
 
-SECTIONS = ("browser", "network", "kernel", "desktop", "console", "storage", "boot", "printing", "time")
-PLAIN = ("desktop", "console", "storage", "boot", "time")
+SECTIONS = (
+    "browser",
+    "network",
+    "kernel",
+    "desktop",
+    "console",
+    "storage",
+    "boot",
+    "printing",
+    "time",
+    "session",
+)
+PLAIN = ("desktop", "console", "storage", "boot", "time", "session")
 """Sections whose settings are told by their own names."""
 
 
@@ -71,6 +82,7 @@ def settings(loaded: Loaded[Layer], layer: str, file: str) -> Settings:
         *_plain(model, "boot", "menu_s", "password_hash"),
         *_printing(model),
         *_plain(model, "time", "servers"),
+        *_plain(model, "session", "offered"),
     )
     return {key: Setting(value, Source(layer, file, document.line(path))) for key, value, path in said}
 

@@ -258,6 +258,12 @@ class Network(Strict):
     allow: list[HostPattern] = Field(default_factory=list)
 
 
+class Session(Strict):
+    """Whether citizens sit here: a screen, a desktop, and a browser between a session's start and end."""
+
+    offered: bool
+
+
 class Remove(Strict):
     """What a layer takes out of the lists below it."""
 
@@ -286,6 +292,7 @@ class Layer(Strict):
     boot: Boot | None = None
     printing: Printing | None = None
     time: Time | None = None
+    session: Session | None = None
 
 
 class Profile(Layer):

@@ -163,7 +163,7 @@ class Reader(Protocol):
         """A user's id; None where the PC has no such user."""
 
     def running(self, unit: str) -> bool:
-        """Whether a service of systemd has a process."""
+        """Whether a service of systemd has a process; named with its slice where that is not system.slice."""
 
 
 class Kind(Protocol):

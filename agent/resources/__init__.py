@@ -6,7 +6,18 @@
 from typing import cast
 
 from agent.core.changes import Kind
-from agent.resources import boot, browser_policy, console, desktop, kernel, network, printing, storage, time
+from agent.resources import (
+    boot,
+    browser_policy,
+    console,
+    desktop,
+    kernel,
+    network,
+    printing,
+    session,
+    storage,
+    time,
+)
 
-_MODULES = (network, browser_policy, desktop, console, storage, kernel, boot, time, printing)
+_MODULES = (network, browser_policy, desktop, console, storage, kernel, boot, time, printing, session)
 KINDS = tuple(cast(Kind, module) for module in _MODULES)

@@ -24,6 +24,7 @@ NOUNS = {
     "pair": "pair",
     "unpair": "unpair",
     "status": "status",
+    "session": "session",
     "inventory": "inventory",
     "profile": "profile",
     "services": "services",

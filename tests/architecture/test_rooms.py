@@ -37,7 +37,7 @@ ROOMS = {
     # `lab-agent run` starts both halves; `labctl --server` is ssh;
     # `labctl profile check --chromium` asks a Chromium.
     "subprocess": {
-        *("agent/host.py", "agent/pairing.py", "agent/main.py"),
+        *("agent/host.py", "agent/pairing.py", "agent/session_runner.py", "agent/main.py"),
         *("controller/cli/remote.py", "controller/policy_reader.py"),
     },
 }

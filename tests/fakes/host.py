@@ -67,7 +67,7 @@ class FakeHost:
         return self.users.get(user)
 
     def running(self, unit: str) -> bool:
-        return unit in self.units
+        return unit.rpartition("/")[2] in self.units
 
     def do(self, action: HostAction) -> None:
         match action:

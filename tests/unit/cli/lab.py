@@ -118,6 +118,15 @@ class Reciting(Services):
     def unpair(self, station: str, *, force: bool) -> m.Unpaired:
         return self._recite(m.Unpaired, "unpair", station, force)
 
+    def session(self, station: str) -> m.SessionOut:
+        return self._recite(m.SessionOut, "session", station)
+
+    def start_session(self, station: str, who: str, wait_s: float) -> m.SessionOut:
+        return self._recite(m.SessionOut, "start_session", station, wait_s)
+
+    def end_session(self, station: str, who: str, wait_s: float) -> m.SessionOut:
+        return self._recite(m.SessionOut, "end_session", station, wait_s)
+
     def explain(self, station: str) -> m.Explained:
         return self._recite(m.Explained, "explain", station)
 
