@@ -17,6 +17,7 @@ from contract.wire import Message, Utc
 EXCHANGE_PATH = "/v1/exchange"
 
 CommandId = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{32}\Z")]
+CommandKind = Literal["unpair", "session-start", "session-end"]
 
 
 class Signed(Message, frozen=True):
@@ -39,7 +40,8 @@ class Command(Message, frozen=True):
     station: StationId
     pairing: PairingId
     issued_at: Utc
-    kind: Literal["unpair"]
+    kind: CommandKind
+    """A session has the id of the command that started it."""
 
 
 class CommandResult(Message, frozen=True):

@@ -7,7 +7,6 @@ four messages and what is under their HMACs.
 
 import hmac
 import logging
-import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,11 +20,11 @@ from contract.pairing import Offered, PairFinish, PairOffer, PairStart, confirma
 from contract.wire import CONTRACT
 from controller.agent_client import AgentClient, Reaper
 from controller.books import Books
+from controller.commands import new_command
 from controller.discovery import Discovery
 from controller.failures import Address, Failure, clip, in_words
 from controller.pki import Leaf
 from controller.problems import Problem
-from controller.publishing import no_station
 from controller.store.database import Tx
 from controller.store.repositories import Station
 from controller.words import _
@@ -173,20 +172,7 @@ class Enrolment:
 
         Raises Problem where it cannot be told and `force` is not set: then nothing is changed.
         """
-        with self._books.database.read() as tx:
-            row = self._books.store.station(tx, station)
-        if row is None:
-            raise no_station(station)
-        command = Command(
-            contract=CONTRACT,
-            id=secrets.token_hex(16),
-            lab=self._books.lab,
-            station=station,
-            pairing=row.pairing,
-            issued_at=self._books.clock.now(),
-            kind="unpair",
-        )
-        result = tell(station, command)
+        result = tell(station, new_command(self._books, station, "unpair"))
         told = isinstance(result, CommandResult) and result.done
         if not told and not force:
             hint = _("Try again when it is there, or forget it now: labctl unpair {id} --force").format(

@@ -14,6 +14,7 @@ from contract.exchange import CommandResult, Signed
 from contract.identity import PairingId
 from contract.pairing import Blob, PairDone, PairFinish, PairOffer, PairStart
 from contract.sentence import Sentence
+from contract.session import Proof, SessionPhase
 from contract.status import Condition
 from contract.wire import Message, Utc
 
@@ -95,6 +96,8 @@ class EnforcerState(Message, frozen=True, tag="state"):
     applied_revision: int
     conditions: tuple[Condition, ...]
     at: Utc
+    phase: SessionPhase = "none"
+    wipe: Proof | None = None
 
 
 class Leave(Message, frozen=True, tag="leave"):

@@ -1,19 +1,33 @@
 """The contract: what every release said is still read, and nothing else is."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.desired import DesiredState, HostName, HostPattern, KeyChord, SysctlKey, SysctlValue
+from contract import desired, exchange, identity, pairing, sentence, session, status
+from contract.desired import (
+    DesiredState,
+    GrubHash,
+    HostName,
+    HostPattern,
+    KeyChord,
+    PrinterName,
+    PrinterUri,
+    SysctlKey,
+    SysctlValue,
+    UserName,
+)
 from contract.exchange import Answer, Ask, Command, CommandId, CommandResult, Fault, Position, Signed
 from contract.identity import LabId, PairingId, StationId, controller_name, is_label, station_name
 from contract.pairing import Offered, PairDone, PairFinish, PairOffer, PairStart, confirmation
 from contract.sentence import Place, Sentence
+from contract.session import Proof
 from contract.status import Condition, Facts, StatusReport
 from contract.wire import MAX_MESSAGE_BYTES, ContractError, Message, decode, encode
 
@@ -22,7 +36,7 @@ TYPES: dict[str, type[Message]] = {
     kind.__name__: kind
     for kind in (
         *(Ask, Answer, Signed, Command, CommandResult, Fault, Position, DesiredState, StatusReport),
-        *(Facts, Condition, Sentence, PairStart, PairOffer, PairFinish, PairDone),
+        *(Facts, Condition, Proof, Sentence, PairStart, PairOffer, PairFinish, PairDone),
     )
 }
 FILES = sorted(GOLDEN.rglob("*.json"))
@@ -84,6 +98,10 @@ def test_a_time_without_a_zone_is_refused() -> None:
         (HostName, "192.0.2.10"),
         (HostPattern, ".inps.it"),
         (KeyChord, "C-n"),
+        (UserName, "kiosk"),
+        (GrubHash, f"grub.pbkdf2.sha512.10000.{'A' * 16}.{'B' * 128}"),
+        (PrinterName, "hall"),
+        (PrinterUri, "ipp://192.0.2.11/ipp/print"),
         (Place, "count"),
     ],
 )
@@ -93,6 +111,33 @@ def test_a_word_ends_where_its_pattern_does(kind: Any, value: str) -> None:
     for spoilt in (value + "\n", "\n" + value, value + "\n" + value):
         with pytest.raises(msgspec.ValidationError):
             msgspec.convert(spoilt, kind)
+
+
+def _patterns(kind: Any) -> Iterator[str]:
+    if isinstance(kind, msgspec.Meta) and kind.pattern is not None:
+        yield kind.pattern
+    for part in (*getattr(kind, "__metadata__", ()), *get_args(kind)):
+        if part is not kind:
+            yield from _patterns(part)
+
+
+def test_no_pattern_of_the_contract_has_a_loose_end() -> None:
+    """The same for those that come later, wherever they are written."""
+    found = [
+        pattern
+        for module in (desired, exchange, identity, pairing, sentence, session, status)
+        for value in vars(module).values()
+        for kind in (
+            get_type_hints(value, include_extras=True).values()
+            if isinstance(value, type) and issubclass(value, Message)
+            else (value,)
+        )
+        for pattern in _patterns(kind)
+    ]
+    assert len(set(found)) > 10
+    assert [
+        pattern for pattern in found if not pattern.startswith(r"\A") or not pattern.endswith(r"\Z")
+    ] == []
 
 
 @given(st.text(max_size=40))
