@@ -129,6 +129,8 @@ class Station:
             outcome = converge(kinds, self.wanted, self._host, self._journal)
             if outcome.converged:
                 self._journal.set_applied(revision, self._clock.now())
+                if fresh:  # told also where no condition has anything else to say than before
+                    self.version += 1
                 if self._is("JournalFailed", "CannotWrite"):
                     self._journal.touch(self._clock.now())  # seen to work again, not only not needed
                 if "JournalFailed" in self._conditions:
