@@ -13,7 +13,7 @@ import pytest
 from tests.lab.rig import Machine
 from tests.lab.site import Site
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 
 USER = "ada"
 DESK = "labadmin"
