@@ -67,6 +67,10 @@ def test_the_lab_from_another_machine(site: Site, desk: Desk) -> None:
     assert here.returncode == 1
     assert "labctl --server HOST" in here.stderr
 
+    alone = desk.machine.run(["lab-agent", "unpair"], user=DESK, check=False)
+    assert alone.returncode == 1
+    assert "enforcer.sock is for root only" in alone.stderr
+
     stranger = desk.labctl("status")
     assert stranger.returncode == 1, "a server that nobody vouched for"
     assert "Host key verification failed" in stranger.stderr
@@ -92,6 +96,9 @@ def test_the_lab_from_another_machine(site: Site, desk: Desk) -> None:
     nothing = desk.labctl("profile", "explain", "pc-03", words)
     assert nothing.returncode == 1
     assert words in nothing.stderr, "no shell on the way read more into the words"
+    again = desk.labctl("pair", "pc-03", "493027")
+    assert again.returncode == 1
+    assert "pc-03 is of this lab already" in again.stderr
     wrong = desk.labctl("pair", "pc-03", LANGUAGE="it")
     assert wrong.returncode == 2
     assert "Manca l'argomento" in wrong.stderr
