@@ -21,10 +21,14 @@ from tests.lab.rig.host import say, wait_until
 from tests.lab.site import LAYER, Site
 from tests.lab.www import Web, web
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
 
 OBEYS_S = 10.0
 """From the end of `labctl profile publish` to the running browser's obedience; the issue's own figure."""
+STARTED_S = 6.0
+LOOK_S = 1.5
+PATIENCE_S = 90.0
+"""For a machine whose two cores have other work; the figure that counts is OBEYS_S, in the best of three."""
 PORTALE, ALTROVE = "portale.test", "altrove.test"
 GREEN, RED = (30, 125, 50), (180, 20, 20)
 LINK = (SIZE[0] // 2, 300)
@@ -141,6 +145,9 @@ def test_a_published_change_reaches_the_running_browser_within_ten_seconds(
         assert seat.shows(f"Sito {PORTALE}"), seat.titles()
         assert not debugging_answers(machine)
         browser = seat.browser()
+        # Chromium reads changed policies at its lowest priority, which a browser that is just starting,
+        # or is typed into without a pause, does not get to while other work has the cores.
+        time.sleep(STARTED_S)
 
         # The two cores of a test machine are shared: the figure is that of the quickest of three rounds,
         # and in each round the browser has to obey, however late.
@@ -166,13 +173,13 @@ def obeyed(site: Site, seat: Kiosk, *, gains: Web, loses: Web) -> tuple[float, f
     tries = (f"/try-{published:.0f}-{number}" for number in count())
     for path in tries:
         seat.go(f"http://{gains.name}{path}")
-        if wait_until(lambda path=path: path in gains.visits(), timeout=0.7):  # type: ignore[misc]  # mypy cannot infer a lambda's default
+        if wait_until(lambda path=path: path in gains.visits(), timeout=LOOK_S):  # type: ignore[misc]  # mypy cannot infer a lambda's default
             break
-        assert time.monotonic() - published < 4 * OBEYS_S, seat.titles()
+        assert time.monotonic() - published < PATIENCE_S, seat.titles()
     gained = time.monotonic() - published
     for path in tries:
         seat.go(f"http://{loses.name}{path}")
-        if seat.shows(loses.name, 0.7) and path not in loses.visits():
+        if seat.shows(loses.name, LOOK_S) and path not in loses.visits():
             break
-        assert time.monotonic() - published < 4 * OBEYS_S, seat.titles()
+        assert time.monotonic() - published < PATIENCE_S, seat.titles()
     return gained, time.monotonic() - published
