@@ -36,7 +36,7 @@ def main(arguments: argparse.Namespace, settings: Settings, paths: Paths) -> int
             case _other:
                 return _unpair(settings, paths)
     except PermissionError as error:
-        return _failed(_("{file} is for root only; use sudo").format(file=error.filename))
+        return _failed(_("{file} is for root only; use sudo").format(file=error.filename or paths.socket))
     except JournalError as error:
         return _failed(error.sentence.said(_))
     except ContractError as error:

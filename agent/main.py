@@ -64,27 +64,29 @@ def _settings(paths: Paths) -> Settings | None:
 def _parser() -> "argparse.ArgumentParser":
     import argparse  # noqa: PLC0415
 
-    parser = argparse.ArgumentParser(prog="lab-agent", description="The agent on a PC of the lab.")
+    from agent.words import _  # noqa: PLC0415  # only a person at the PC is spoken to
+
+    parser = argparse.ArgumentParser(prog="lab-agent", description=_("The agent on a PC of the lab."))
     parser.add_argument("--version", action="version", version=f"lab-agent {VERSION}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     told = {
-        "enforcer": "the root half: journal, plan, host (run by systemd)",
-        "front": "the half with the network, without rights (run by systemd)",
-        "run": "both halves as the caller, for a prefix",
-        "code": "show the pairing code of this PC",
-        "plan": "show what would be changed on this PC, and why; change nothing",
-        "unpair": "forget the lab and put the PC back as it was",
+        "enforcer": _("the root half: journal, plan, host (run by systemd)"),
+        "front": _("the half with the network, without rights (run by systemd)"),
+        "run": _("both halves as the caller, for a prefix"),
+        "code": _("show the pairing code of this PC"),
+        "plan": _("show what would be changed on this PC, and why; change nothing"),
+        "unpair": _("forget the lab and put the PC back as it was"),
     }
     for name, text in told.items():
         command = commands.add_parser(name, help=text, description=text)
         command.add_argument(
-            "--root", type=Path, default=Path("/"), metavar="PREFIX", help="keep all files below PREFIX"
+            "--root", type=Path, default=Path("/"), metavar="PREFIX", help=_("keep all files below PREFIX")
         )
         if name == "plan":
             command.add_argument(
-                "--desired", type=Path, metavar="FILE", help="plan for this document (JSON) instead"
+                "--desired", type=Path, metavar="FILE", help=_("plan for this document (JSON) instead")
             )
-            command.add_argument("--json", action="store_true", help="print the plan for programs")
+            command.add_argument("--json", action="store_true", help=_("print the plan for programs"))
     return parser
 
 

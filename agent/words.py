@@ -10,11 +10,16 @@ from pathlib import Path
 
 import contract
 
-_catalogue = gettext.translation("lab-agent", str(Path(__file__).parent / "locale"), fallback=True)
+_LOCALE = str(Path(__file__).parent / "locale")
+_catalogue = gettext.translation("lab-agent", _LOCALE, fallback=True)
 _catalogue.add_fallback(
     gettext.translation("sentences", str(Path(contract.__file__).parent / "locale"), fallback=True)
 )
 _ = _catalogue.gettext
+
+# argparse asks the default domain for its own words, so that one screen never speaks two languages.
+gettext.bindtextdomain("lab-agent", _LOCALE)
+gettext.textdomain("lab-agent")
 
 
 def mark(text: str) -> str:

@@ -14,7 +14,7 @@ from controller.discovery import Discovery
 from controller.failures import in_words
 from controller.live import Live
 from controller.settings import Settings
-from controller.words import _
+from controller.words import _, mark
 
 LEAST_FREE = 0.05
 LEAST_FREE_BYTES = 500 << 20
@@ -54,10 +54,12 @@ class Doctor:
             free=usage.free >> 20, total=usage.total >> 20, path=self._data
         )
         enough = usage.free >= LEAST_FREE_BYTES and usage.free >= usage.total * LEAST_FREE
-        yield _check("disk", enough, free, _("Make room: without it nothing can be published or paired."))
+        yield _check(
+            mark("disk"), enough, free, _("Make room: without it nothing can be published or paired.")
+        )
         synchronised = clock_synchronised()
         yield _check(
-            "clock",
+            mark("clock"),
             synchronised,
             _("The clock is synchronised.")
             if synchronised
@@ -68,7 +70,7 @@ class Doctor:
         )
         problem = self._discovery.problem
         yield _check(
-            "multicast",
+            mark("multicast"),
             not problem,
             _("Multicast does not work: {reason}.").format(reason=problem)
             if problem
@@ -78,7 +80,7 @@ class Doctor:
         door = self._settings.door
         missing = [name for name in (door.technicians, door.operators) if not _group_exists(name)]
         yield _check(
-            "groups",
+            mark("groups"),
             not missing,
             _("There is no group {names} on this server.").format(names=", ".join(missing))
             if missing
@@ -90,13 +92,13 @@ class Doctor:
         now = self._books.clock.now()
         own = self._books.pki.own_certificate_until()
         yield _check(
-            "server certificate",
+            mark("server certificate"),
             own is not None and own > now + SOON,
             _("The server's certificate ends on {day}.").format(day=f"{own:%Y-%m-%d}" if own else "?"),
             _("It renews itself at night; restart lab-controller to have it renewed now."),
         )
         yield _check(
-            "lab CA",
+            mark("lab CA"),
             self._books.pki.ca_until > now + 12 * SOON,
             _("The lab's CA ends on {day}.").format(day=f"{self._books.pki.ca_until:%Y-%m-%d}"),
             _("Plan a new lab CA: every PC must be paired anew."),
@@ -105,7 +107,7 @@ class Doctor:
             newest = {one.name: one for one in self._books.store.certificates(tx) if one.revoked_at is None}
         ending = sorted(one.name.partition(".")[0] for one in newest.values() if one.not_after < now + SOON)
         yield _check(
-            "station certificates",
+            mark("station certificates"),
             not ending,
             _("The certificates of {names} end within a month.").format(names=", ".join(ending))
             if ending
@@ -116,18 +118,18 @@ class Doctor:
     def _lab(self) -> Iterator[m.DoctorCheck]:
         noted = [view for view in self._live.view() if view.note]
         yield _check(
-            "stations",
+            mark("stations"),
             not noted,
             "; ".join(f"{view.id}: {in_words(view.note)}" for view in noted[:5] if view.note)
             if noted
-            else _("Nothing stands between."),
+            else _("Nothing hinders the connection to any PC."),
             _("See all: labctl status"),
         )
         with self._books.database.read() as tx:
             groups, assignments = self._books.store.groups(tx), self._books.store.assignments(tx)
         torn = [view.id for view in self._live.view() if conflicts(view.id, groups, assignments)]
         yield _check(
-            "groups' profiles",
+            mark("groups' profiles"),
             not torn,
             _("{names} are in groups with different profiles; the first group by name counts.").format(
                 names=", ".join(torn)
@@ -138,7 +140,7 @@ class Doctor:
         )
         errors = self._findings()
         yield _check(
-            "profiles",
+            mark("profiles"),
             errors == 0,
             _("{count} errors in the lab's files.").format(count=errors)
             if errors

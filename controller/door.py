@@ -99,6 +99,13 @@ def caller_of(uid: int, door: Door) -> Caller | None:
     return None
 
 
+def _user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
 def _group_names(user: str, gid: int) -> set[str]:
     names = set()
     for group in os.getgrouplist(user, gid):
@@ -223,9 +230,10 @@ def _roles(door: Door) -> tuple[Guard, Guard]:
                 _("You are in neither of the groups {operators} and {technicians}.").format(
                     operators=door.operators, technicians=door.technicians
                 ),
-                _("Ask the server's administrator: sudo usermod -aG {operators} YOUR-USER").format(
-                    operators=door.operators
-                ),
+                _(
+                    "Ask the server's administrator: sudo usermod -aG {technicians} {user} "
+                    "(or {operators}, for the day's work only)."
+                ).format(technicians=door.technicians, operators=door.operators, user=_user(uid)),
             )
         return caller
 

@@ -107,7 +107,7 @@ class Enrolment:
         with AgentClient(place, self._reaper) as agent:
             offer = _offered(agent, start)
             if isinstance(offer, Failure):
-                return _not_there(station, place, offer)
+                return _not_there(station, place, offer, known=self._known(station))
             self._discovery.learned(place, offer.station)
             if offer.station != station:
                 return _other(station, place, offer.station)
@@ -133,6 +133,10 @@ class Enrolment:
         if isinstance(done, Failure):
             return self._unfinished(station, done)
         return Enrolled(row, leaf)
+
+    def _known(self, station: str) -> bool:
+        with self._books.database.read() as tx:
+            return self._books.store.station(tx, station) is not None
 
     def _keep(self, row: Station, leaf: Leaf, joined: Callable[[Tx, Station], object]) -> None:
         with self._books.database.write() as tx:
@@ -239,7 +243,8 @@ def _offered(agent: AgentClient, start: PairStart) -> PairOffer | Failure:
         time.sleep(TURN_S)
 
 
-def _not_there(station: str, place: Address, failure: Failure) -> _NotThere:
+def _not_there(station: str, place: Address, failure: Failure, *, known: bool) -> _NotThere:
+    """`known`: the lab has a station of that name."""
     if failure.kind == "away" and not failure.closed:
         hint = _("Is it switched on, and on this network? See: labctl discover")
         return _NotThere("away", Problem("away", in_words(failure.message), hint))
@@ -248,5 +253,8 @@ def _not_there(station: str, place: Address, failure: Failure) -> _NotThere:
         message = _("{id} will not be paired now: {reason}.").format(id=station, reason=reason)
         return _NotThere("refused", Problem("refused", message, _code_hint()))
     message = _("What answers at {address} is not waiting to be paired.").format(address=place)
+    if known:
+        hint = _("{id} is of this lab already, see labctl status. To pair it anew: labctl unpair {id}")
+        return _NotThere("refused", Problem("refused", message, hint.format(id=station)))
     hint = _("A PC of another lab must be let go first; on the PC itself: lab-agent unpair")
     return _NotThere("refused", Problem("refused", message, hint))

@@ -159,6 +159,10 @@ def main(argv: list[str] | None = None) -> int:
         for line in str(error).splitlines():
             sys.stderr.write(f"lab-controller: {line}\n")
         return 1
+    except PermissionError as error:
+        text = _("{file} is not for this user; as root: systemctl start lab-controller")
+        sys.stderr.write(f"lab-controller: {text.format(file=error.filename or paths.run)}\n")
+        return 1
     except OSError as error:
         sys.stderr.write(f"lab-controller: {error.filename or paths.run}: {error.strerror}\n")
         return 1

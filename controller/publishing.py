@@ -27,7 +27,7 @@ from controller.store.repositories import Desired, Publication, digest
 from controller.words import _
 from kiosk_profiles.compile import Resolved, Row, compile, explain
 from kiosk_profiles.diff import Change, diff
-from kiosk_profiles.findings import Finding, ProfileError, only_errors
+from kiosk_profiles.findings import Finding, ProfileError, only_errors, translated
 from kiosk_profiles.library import LAB_FOLDERS, Library, load_library
 
 REVISION = "revision"
@@ -75,7 +75,8 @@ class Publishing:
         self.directory = directory
         self._time_servers = time_servers
         self._one = threading.Lock()
-        self._files: _Files | None = None
+        self._files: dict[Callable[[str], str] | None, _Files] = {}
+        """By the language of the reader, because what is wrong with a file is said when it is read."""
         self._libraries: dict[frozenset[tuple[str, str]], Library] = {}
 
     # What the files say
@@ -305,7 +306,7 @@ class Publishing:
 
     def _read(self) -> _Files:
         stamp = _stamp(self.directory)
-        files = self._files
+        files = self._files.get(translated.get())
         if files is not None and files.stamp == stamp:
             return files
         try:
@@ -316,8 +317,9 @@ class Publishing:
                 "failed", message, _("Give the group lab-controller the right to read it.")
             ) from None
         texts = library.sources
-        self._files = _Files(stamp, library, texts, {path: digest(text) for path, text in texts.items()})
-        return self._files
+        files = _Files(stamp, library, texts, {path: digest(text) for path, text in texts.items()})
+        self._files[translated.get()] = files
+        return files
 
 
 def no_station(station: str) -> Problem:
@@ -354,7 +356,7 @@ def profile_problem(findings: Iterable[Finding]) -> Problem:
     place = f"{first.file}:{first.line}" if first.line else first.file
     sentence = f"{place}: {first.message}"
     if more:
-        sentence += " " + _("(and {count} more)").format(count=more)
+        sentence += " " + _("({count} more: labctl profile check)").format(count=more)
     return Problem("input", sentence, first.hint or _("See everything with: labctl profile check"))
 
 

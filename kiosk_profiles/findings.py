@@ -9,10 +9,12 @@ import gettext
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import partial
-from typing import Literal
+from functools import lru_cache, partial, wraps
+from typing import Literal, TypeVar, TypeVarTuple
 
 Severity = Literal["error", "warning"]
+Given = TypeVarTuple("Given")
+Result = TypeVar("Result")
 
 
 translated: ContextVar[Callable[[str], str] | None] = ContextVar("translated", default=None)
@@ -23,6 +25,23 @@ def _(text: str, /, **values: object) -> str:
     """`text` in the reader's language, with `values` put in by name."""
     said = (translated.get() or partial(gettext.dgettext, "labctl"))(text)
     return said.format(**values) if values else said
+
+
+def remembered(size: int) -> Callable[[Callable[[*Given], Result]], Callable[[*Given], Result]]:
+    """lru_cache for what may hold texts: what one reader was told is not in the language of the next."""
+
+    def decorate(function: Callable[[*Given], Result]) -> Callable[[*Given], Result]:
+        @lru_cache(maxsize=size)
+        def said(_reader: Callable[[str], str] | None, given: tuple[*Given]) -> Result:
+            return function(*given)
+
+        @wraps(function)
+        def recall(*given: *Given) -> Result:
+            return said(translated.get(), given)
+
+        return recall
+
+    return decorate
 
 
 @dataclass(frozen=True, order=True)

@@ -7,13 +7,13 @@ whose hosts are incomplete.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from importlib import resources
 from urllib.parse import urlsplit
 
 from kiosk_profiles.browser import PRINT_PAGES
 from kiosk_profiles.compile import MAX_ALLOW, PlacedBundle, Resolved, Row, tile_target
-from kiosk_profiles.findings import Finding, Severity, _
+from kiosk_profiles.findings import Finding, Severity, _, remembered
 from kiosk_profiles.hosts import Pattern, allowed, exact_pattern, parse_pattern
 from kiosk_profiles.layers import Source
 from kiosk_profiles.loader import load
@@ -103,7 +103,7 @@ def _hosts(resolved: Resolved, facts: Facts) -> Iterator[Finding]:
             yield from (_at(row, "error", message, hint) for message, hint in _about_host(row.value))
 
 
-@lru_cache(maxsize=4096)
+@remembered(4096)
 def _about_host(text: str) -> tuple[tuple[str, str], ...]:
     """What speaks against an entry by itself. Remembered: a lab's thousand hosts are the same each time."""
     pattern, known = parse_pattern(text), host_facts()

@@ -9,13 +9,12 @@ import difflib
 import types
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Annotated, Any, Generic, TypeVar, Union, cast, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from kiosk_profiles.findings import Finding, _
+from kiosk_profiles.findings import Finding, _, remembered
 from kiosk_profiles.yamltext import Document, Problem, parse
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -39,7 +38,7 @@ def load(kind: type[Model], content: bytes) -> Loaded[Model]:
     return cast(Loaded[Model], _load(kind, content))
 
 
-@lru_cache(maxsize=1024)
+@remembered(1024)
 def _load(kind: type[Model], content: bytes) -> Loaded[Model]:
     document, problems = parse(content)
     if document is None:

@@ -235,8 +235,8 @@ def _closed(path: str, error: OSError) -> Failure:
         return Gone(
             _("there is no controller here: {path} does not exist.").format(path=path),
             _(
-                "On the lab's server, start it: systemctl start lab-controller. "
-                "From another machine: labctl --server HOST ..."
+                "On the lab's server, as root: systemctl start lab-controller "
+                "(at the very first: labctl init). From another machine: labctl --server HOST ..."
             ),
         )
     if isinstance(error, PermissionError):

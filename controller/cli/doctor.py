@@ -7,7 +7,7 @@ import typer
 from controller.cli.apps import alone
 from controller.cli.client import door, understood
 from controller.cli.errors import Code, Failure
-from controller.cli.i18n import _
+from controller.cli.i18n import _, mark
 from controller.cli.render import say, show_json, sign, styled
 
 app = alone()
@@ -32,7 +32,7 @@ def _door_check() -> list[dict[str, Any]]:
     """The controller's checks, after the one only we can make: does it answer."""
     lab = door()
     check = {
-        "name": "door",
+        "name": mark("door"),
         "ok": True,
         "message": _("the controller answers at {path}").format(path=lab.path),
         "hint": "",
@@ -45,12 +45,12 @@ def _door_check() -> list[dict[str, Any]]:
 
 
 def _lines(check: dict[str, Any]) -> list[str]:
-    mark, style = {
+    shown, style = {
         True: (sign("✓", "ok"), "green"),
         False: (sign("✗", "FAILED"), "red"),
         None: ("?", "yellow"),
     }[check["ok"]]
-    lines = [f"{styled(mark, style)} {check['name']}: {check['message']}"]
+    lines = [f"{styled(shown, style)} {_(check['name'])}: {check['message']}"]
     if check["hint"] and not check["ok"]:
         lines.append(f"    {check['hint']}")
     return lines

@@ -287,7 +287,9 @@ def outcome(answer: dict[str, Any]) -> list[str]:
             number=answer["publication"], revision=answer["revision"]
         )
     ]
-    if not answer["changed"]:
+    if not answer["changed"] and not answer["unchanged"]:
+        lines.append(_("No PC has it yet: one gets it when it is paired, or by labctl profile assign."))
+    elif not answer["changed"]:
         lines.append(_("No PC has anything to change."))
     if answer["applied"]:
         names = listed(answer["applied"])

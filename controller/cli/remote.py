@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import typer
 
 from controller.cli.errors import Failure
-from controller.cli.i18n import _
+from controller.cli.i18n import LANGUAGE, _
 
 SSH_FAILED = 255
 
@@ -24,7 +24,8 @@ def run(host: str, arguments: Sequence[str]) -> int:
             _("'{host}' cannot be a server's name: write NAME or USER@ADDRESS, as for ssh.").format(host=host)
         )
     terminal = ["-t"] if sys.stdin.isatty() and sys.stdout.isatty() else []
-    command = shlex.join(["labctl", *arguments])
+    # sshd takes at most LANG and LC_*, and only where both sides are configured to
+    command = shlex.join(["env", f"LANGUAGE={LANGUAGE}", "labctl", *arguments])
     try:
         code = subprocess.run(["ssh", *terminal, "--", host, command], check=False).returncode
     except FileNotFoundError:

@@ -1,5 +1,6 @@
 """The catalogues are what the sources say, complete, sound, and compiled."""
 
+import argparse
 import gettext
 import re
 from importlib.resources import files
@@ -9,6 +10,7 @@ import click
 import pytest
 import typer
 
+from agent import argparse_words
 from controller.cli import click_words, i18n
 from tools import catalogues
 
@@ -50,3 +52,9 @@ def test_click_and_typer_still_say_what_we_translate_of_them() -> None:
     gone = {word for word in click_words.WORDS if not re.search(rf"""_\(\s*["']{re.escape(word)}""", source)}
     plural = {word for word in gone if re.search(rf"""ngettext\(\s*["']{re.escape(word)}""", source)}
     assert gone == plural
+
+
+def test_argparse_still_says_what_we_translate_of_it() -> None:
+    source = Path(argparse.__file__).read_text(encoding="utf-8")
+    gone = [word for word in argparse_words.WORDS if repr(word)[1:-1] not in source]
+    assert gone == []

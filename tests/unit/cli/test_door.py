@@ -119,7 +119,7 @@ def test_no_controller(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert done.stderr == (
         f"labctl: there is no controller here: {tmp_path}/none.sock does not exist.\n"
-        "  On the lab's server, start it: systemctl start lab-controller. "
+        "  On the lab's server, as root: systemctl start lab-controller (at the very first: labctl init). "
         "From another machine: labctl --server HOST ...\n"
     )
 

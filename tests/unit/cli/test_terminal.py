@@ -323,7 +323,9 @@ def test_a_server_elsewhere_is_asked_by_ssh(tmp_path: Path) -> None:
     ssh.chmod(0o755)
     path = f"{tmp_path}:{environment()['PATH']}"
     done = labctl("--server", "ada@lab", "profile", "publish", "citizen", "--why", "it's new", PATH=path)
-    assert done.stdout == "--|ada@lab|labctl profile publish citizen --why 'it'\"'\"'s new'|"
+    assert done.stdout == "--|ada@lab|env LANGUAGE=en labctl profile publish citizen --why 'it'\"'\"'s new'|"
+    italian = labctl("--server", "lab", "status", PATH=path, LANGUAGE="it")
+    assert italian.stdout == "--|lab|env LANGUAGE=it labctl status|"
     assert labctl("--server", "lab", "status", PATH=path, SSH_SAYS="3").returncode == 3
     away = labctl("--server", "lab", "status", PATH=path, SSH_SAYS="255")
     assert away.returncode == 1

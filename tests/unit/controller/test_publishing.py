@@ -21,6 +21,7 @@ from controller.problems import Problem
 from controller.publishing import Outcome, Publishing
 from controller.store.database import Database, open_database
 from controller.store.repositories import LabStore, Station
+from controller.words import speaking
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 
@@ -205,6 +206,16 @@ def test_a_broken_file_publishes_nothing_and_says_where(office: Office) -> None:
     assert problem.kind == "input"
     assert "lab.yaml:" in problem.error
     assert office.publishing.reconcile().revision == 1
+
+
+def test_what_is_wrong_with_a_file_is_said_to_each_reader_in_their_language(office: Office) -> None:
+    office.layer("printng: true\nalow: []\n")
+    said = {}
+    for language in ("en", "it", "en"):
+        with speaking(language):
+            said[language] = refused(office.publish)
+    assert "unknown key 'printng' (1 more: labctl profile check)" in said["en"].error
+    assert "chiave sconosciuta 'printng' (altri errori: 1" in said["it"].error
 
 
 def test_what_cannot_be_is_refused_with_what_to_do(office: Office) -> None:
