@@ -18,7 +18,17 @@ from contract.exchange import Answer, Ask, CommandResult, Signed
 from contract.wire import CONTRACT
 from controller.agent_client import AgentClient, Peer, Reaper
 from controller.clock import Clock
-from controller.core.asking import MAX_JUMP, Heard, Outgoing, after, has_news, is_ahead, listen, tell
+from controller.core.asking import (
+    Heard,
+    Outgoing,
+    after,
+    has_news,
+    is_ahead,
+    is_beyond,
+    is_list_ahead,
+    listen,
+    tell,
+)
 from controller.failures import Address, Failure
 from controller.live import Live
 from controller.words import _
@@ -61,6 +71,9 @@ class Household(Protocol):
 
     def ahead(self, station: str, revision: int) -> None:
         """It holds a newer revision than we have for it."""
+
+    def list_ahead(self, station: str, number: int) -> None:
+        """It holds a revocation list with a higher number than ours."""
 
 
 @dataclass
@@ -334,8 +347,11 @@ class Link:
         if moved:
             self._household.moved(self.station, address)
         self._shared.live.heard(self.station, answer, address, _note(out, known))
-        if is_ahead(out, answer) and answer.status.desired_revision <= out.revision + MAX_JUMP:
-            self._household.ahead(self.station, answer.status.desired_revision)
+        if not is_beyond(out, answer):
+            if is_ahead(out, answer):
+                self._household.ahead(self.station, answer.status.desired_revision)
+            if is_list_ahead(out, answer):
+                self._household.list_ahead(self.station, answer.revocation_number)
         if answer.signing_request is not None:
             self._renew(answer.signing_request)
         return None
@@ -376,6 +392,6 @@ def _note(out: Outgoing, known: Heard) -> str:
         return _("It refused what it was sent ({what}): {message}").format(
             what=refusal.what, message=refusal.message[:300]
         )
-    if known.answer is not None and known.answer.status.desired_revision > out.revision + MAX_JUMP:
+    if known.answer is not None and is_beyond(out, known.answer):
         return _("It claims a revision this lab cannot have reached; pair it again.")
     return ""

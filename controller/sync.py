@@ -32,13 +32,15 @@ class Sync:
 
     def start(self, station: str, address: Address, out: Outgoing, household: Household) -> None:
         """Begin to talk with a paired station; one that is talked with already is begun anew."""
-        self.stop(station)
         link = Link(station, address, out, self._shared, household)
         with self._lock:
             if self._stopped:
                 return
+            old = self._links.get(station)
             self._links[station] = link
-        link.start()
+            link.start()
+        if old is not None:
+            old.stop()
 
     def stop(self, station: str) -> None:
         """Talk with it no more."""

@@ -7,7 +7,7 @@ from contract.exchange import Answer, Ask, Position, Refusal, Signed
 from contract.wire import CONTRACT
 
 MAX_JUMP = 1_000_000
-"""How far past our own counter a station's revision is believed: a restored server may be some
+"""How far past our own counters a station's numbers are believed: a restored server may be some
 thousands behind, and a station that lies must not use the numbers up."""
 
 
@@ -100,3 +100,16 @@ def _standing(answer: Answer) -> tuple[str, frozenset[tuple[str, bool]]]:
 def is_ahead(out: Outgoing, answer: Answer) -> bool:
     """Whether the station holds a revision that this server has not given: the server was restored."""
     return bool(out.revision) and out.revision < answer.status.desired_revision
+
+
+def is_list_ahead(out: Outgoing, answer: Answer) -> bool:
+    """The same of its revocation list."""
+    return bool(out.revocation_number) and out.revocation_number < answer.revocation_number
+
+
+def is_beyond(out: Outgoing, answer: Answer) -> bool:
+    """Whether a station claims numbers that no restored server can be behind by."""
+    return (
+        answer.status.desired_revision > out.revision + MAX_JUMP
+        or answer.revocation_number > out.revocation_number + MAX_JUMP
+    )
