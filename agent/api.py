@@ -19,6 +19,7 @@ import h11
 import msgspec
 
 from contract.exchange import Fault
+from contract.sentence import Sentence, sentence
 from contract.wire import encode
 
 _log = logging.getLogger("lab-agent.front")
@@ -253,7 +254,10 @@ class _Connection(asyncio.Protocol):
                 self._http.receive_data(data)
                 self._advance()
         except h11.RemoteProtocolError as error:
-            self._refuse(error.error_status_hint, f"That is not HTTP/1.1 as it should be: {error}.")
+            self._refuse(
+                error.error_status_hint,
+                sentence("That is not HTTP/1.1 as it should be: {detail}.", detail=str(error)),
+            )
 
     def eof_received(self) -> bool | None:
         return None  # whoever hangs up waits for nothing: the transport is closed
@@ -296,7 +300,7 @@ class _Connection(asyncio.Protocol):
             elif isinstance(event, h11.Data):
                 self._body += event.data
                 if self._route is not None and len(self._body) > self._route.longest:
-                    self._refuse(413, f"The body is too long; {self._route.longest} bytes are the limit.")
+                    self._refuse(413, _too_long(self._route))
             elif isinstance(event, h11.EndOfMessage):
                 self._answer()
             else:  # NEED_DATA, PAUSED, ConnectionClosed
@@ -312,13 +316,13 @@ class _Connection(asyncio.Protocol):
         route = self.door.routes.get(path)
         headers = dict(request.headers)
         if route is None:
-            self._refuse(404, "There is nothing at this path.")
+            self._refuse(404, sentence("There is nothing at this path."))
         elif request.method != b"POST":
-            self._refuse(405, "This path takes POST only.", (("Allow", "POST"),))
+            self._refuse(405, sentence("This path takes POST only."), (("Allow", "POST"),))
         elif b"content-length" not in headers or b"transfer-encoding" in headers:
-            self._refuse(411, "Send the body with a Content-Length.")
+            self._refuse(411, sentence("Send the body with a Content-Length."))
         elif int(headers[b"content-length"]) > route.longest:
-            self._refuse(413, f"The body is too long; {route.longest} bytes are the limit.")
+            self._refuse(413, _too_long(route))
         else:
             self._route = route
 
@@ -344,7 +348,7 @@ class _Connection(asyncio.Protocol):
             body = encode(reply.body)
         except Exception:  # noqa: BLE001  # a bug is the peer's 500 and a traceback in the journal
             _log.exception("a request could not be answered")
-            reply = Reply(500, Fault("The station could not answer; see its journal."))
+            reply = Reply(500, Fault(sentence("The station could not answer; see its journal.")))
             body = encode(reply.body)
         if self._transport is None or self._transport.is_closing():
             return
@@ -361,11 +365,11 @@ class _Connection(asyncio.Protocol):
         except h11.RemoteProtocolError:
             self.abort()
 
-    def _refuse(self, status: int, sentence: str, headers: tuple[tuple[str, str], ...] = ()) -> None:
+    def _refuse(self, status: int, why: Sentence, headers: tuple[tuple[str, str], ...] = ()) -> None:
         """Answer with a Fault and have done with this connection."""
         self._last = True
         if self._http.our_state in (h11.IDLE, h11.SEND_RESPONSE):
-            self._respond(status, encode(Fault(sentence)), list(headers))
+            self._respond(status, encode(Fault(why)), list(headers))
         self._linger()
 
     def _respond(self, status: int, body: bytes, headers: list[tuple[str, str]]) -> None:
@@ -404,3 +408,7 @@ class _Connection(asyncio.Protocol):
 def _plain(address: str) -> str:
     """An IPv4 address that came through an IPv6 socket, as IPv4."""
     return address.removeprefix("::ffff:").partition("%")[0]
+
+
+def _too_long(route: Route) -> Sentence:
+    return sentence("The body is too long; {count} bytes are the limit.", count=route.longest)

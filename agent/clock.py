@@ -35,7 +35,7 @@ class SystemClock:
 
     def monotonic(self) -> float:
         """Seconds since some fixed point; suspended time counts."""
-        return time.clock_gettime(time.CLOCK_BOOTTIME)
+        return since_boot()
 
     def right(self) -> datetime | None:
         """The system's time where it is known to be right, whatever the floor says; else None."""
@@ -45,6 +45,11 @@ class SystemClock:
     def lower(self, floor: datetime) -> None:
         """The floor was in the future: this is the new one."""
         self._floor = floor
+
+
+def since_boot() -> float:
+    """Seconds since the PC was started, the same for all its processes; suspended time counts."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def kernel_synchronised() -> bool:

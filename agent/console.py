@@ -4,9 +4,11 @@ import argparse
 import socket
 import struct
 import sys
+from math import ceil
 from pathlib import Path
 
-from agent.core.changes import Change, Effect, Forget, Remember, Run, SetKernel
+from agent.clock import since_boot
+from agent.core.changes import Change, Effect, Forget, LoadRules, Reload, Remember, Run, SetKernel
 from agent.core.messages import Call, Leave, Left, Refused, Return
 from agent.core.reconcile import whole_plan
 from agent.host import Host
@@ -15,28 +17,12 @@ from agent.resources import KINDS
 from agent.settings import Paths, Settings
 from agent.words import _, mark
 from contract.desired import DesiredState, Resources
+from contract.pairing import CODE_LIFE_S
 from contract.wire import ContractError, decode, encode
 
 _HEAD = struct.Struct(">I")
 
 _EFFECTS = {Effect.TIGHTEN: mark("tighten"), Effect.NEUTRAL: mark("change"), Effect.LOOSEN: mark("loosen")}
-
-_WHYS = (
-    mark("the file is missing"),
-    mark("it is not a regular file of root's"),
-    mark("the content differs"),
-    mark("it is ours, and the journal forgot"),
-    mark("nothing of ours is left in this directory of ours"),
-    mark("a policy file that is not ours could override the lab's"),
-    mark("this kernel has no such parameter"),
-    mark("the lab no longer manages it"),
-    mark("the lab no longer manages the browser's policy"),
-    mark("the lab no longer manages the kernel"),
-    mark("the lab no longer manages the desktop"),
-    mark("the lab no longer manages the time"),
-    mark("timesyncd has not read its servers since they changed"),
-)
-"""What plans give as reasons; the few that carry a value are shown as they are."""
 
 
 def main(arguments: argparse.Namespace, settings: Settings, paths: Paths) -> int:
@@ -51,18 +37,24 @@ def main(arguments: argparse.Namespace, settings: Settings, paths: Paths) -> int
                 return _unpair(settings, paths)
     except PermissionError as error:
         return _failed(_("{file} is for root only; use sudo").format(file=error.filename))
-    except (JournalError, ContractError) as error:
+    except JournalError as error:
+        return _failed(error.sentence.said(_))
+    except ContractError as error:
         return _failed(str(error))
 
 
 def _code(paths: Paths) -> int:
     try:
         digits, ends = paths.code_file.read_text(encoding="ascii").split()
+        left = float(ends) - since_boot()
     except FileNotFoundError:
+        left = 0.0
+    # An agent that was killed leaves its code behind; one of before the PC was started may seem to last.
+    if not 0 < left <= CODE_LIFE_S:
         return _failed(
             _("there is no code: the PC is paired, or its agent is down (systemctl status lab-enforcer)")
         )
-    _say(_("{digits}   (until {hour} UTC)").format(digits=digits, hour=ends[11:16]))
+    _say(_("{digits}   (for {count} more min)").format(digits=digits, count=ceil(left / 60)))
     return 0
 
 
@@ -95,13 +87,17 @@ def _plan(paths: Paths, desired: Path | None, as_json: bool) -> int:
 
 def _lines(change: Change) -> list[str]:
     word = _(_EFFECTS[change.effect])
-    lines = [f"{word:11} {change.kind}  {change.subject}", f"{'':11} {_('why:')} {_(change.why)}"]
+    lines = [f"{word:11} {change.kind}  {change.subject}", f"{'':11} {_('why:')} {change.why.said(_)}"]
     for action in change.actions:
         match action:
             case Remember() | Forget():
                 continue
             case SetKernel(key, value):
                 told = _("set {key} = {value}").format(key=key, value=value)
+            case LoadRules(table, rules):
+                told = (_("load table {table}") if rules else _("remove table {table}")).format(table=table)
+            case Reload(unit):
+                told = _("have {unit} read its files again").format(unit=unit)
             case Run(argv):
                 told = _("run {program}").format(program=" ".join(argv))
             case _other:
@@ -132,7 +128,7 @@ def _unpair(settings: Settings, paths: Paths) -> int:
             _say(told.format(station=settings.station))
             return 0
         case Refused(message):
-            return _failed(message)
+            return _failed(message.said(_))
         case _other:
             return _failed(_("the agent's answer makes no sense; see journalctl -u lab-enforcer"))
 

@@ -10,6 +10,7 @@ from agent.core.changes import Action, Change, Forget, Kind, Plan, Remember
 from agent.core.reconcile import whole_plan
 from agent.ports import ActionFailed, Host, Memory
 from contract.desired import Resources
+from contract.sentence import Sentence, sentence
 from contract.wire import Message
 
 ROUNDS = 3
@@ -21,7 +22,7 @@ class Outcome(Message, frozen=True):
 
     done: Plan
     failed: Change | None = None
-    reason: str = ""
+    reason: Sentence | None = None
 
     @property
     def converged(self) -> bool:
@@ -47,14 +48,13 @@ def converge(kinds: Iterable[Kind], wanted: Resources, host: Host, memory: Memor
                 for action in change.actions:
                     act(action, host, memory)
             except ActionFailed as error:
-                return Outcome(done=tuple(done), failed=change, reason=str(error))
+                return Outcome(done=tuple(done), failed=change, reason=error.sentence)
             done.append(change)
     left = whole_plan(kinds, wanted, memory.owned(), host)
     if not left:
         return Outcome(done=tuple(done))
-    return Outcome(
-        done=tuple(done), failed=left[0], reason=f"{left[0].subject} does not stay as set: {left[0].why}"
-    )
+    reason = sentence("{subject} does not stay as set: {why}", subject=left[0].subject, why=left[0].why)
+    return Outcome(done=tuple(done), failed=left[0], reason=reason)
 
 
 def act(action: Action, host: Host, memory: Memory) -> None:

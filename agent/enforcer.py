@@ -35,6 +35,7 @@ from agent.core.messages import (
 )
 from agent.host import Host
 from agent.journal import Journal, JournalError
+from agent.netlink import PacketFilter
 from agent.notify import notify, watchdog_every_s
 from agent.pairing import Code, show_code
 from agent.resources import KINDS
@@ -42,6 +43,7 @@ from agent.settings import Paths, Settings
 from agent.station import Station
 from agent.watch import Watch as FileWatch
 from contract.pairing import PairDone, PairOffer
+from contract.sentence import sentence
 from contract.wire import MAX_MESSAGE_BYTES, ContractError, decode, encode
 
 SLOW_LOOK_S = 30.0
@@ -118,7 +120,8 @@ class Enforcer:
         journal = Journal(paths.enforcer_state / "journal.sqlite")
         self._clock = SystemClock(journal.last_entry, synchronised)
         self._journal = journal
-        host = Host(paths.root, log)
+        self._filter = PacketFilter() if paths.root == Path("/") else None
+        host = Host(paths.root, log, self._filter)
         if not set_right(self._clock, journal) and datetime.now(UTC) < journal.last_entry:
             log(host.set_clock(journal.last_entry))
         self._station = Station(
@@ -153,6 +156,8 @@ class Enforcer:
         self._selector.register(wake, selectors.EVENT_READ, lambda: wake.recv(64))
         self._selector.register(listener, selectors.EVENT_READ, lambda: self._welcome(listener))
         self._selector.register(self._files, selectors.EVENT_READ, self._files_changed)
+        if self._filter is not None:
+            self._selector.register(self._filter, selectors.EVENT_READ, self._filter_changed)
         self._due["note"] = self._clock.monotonic() + NOTE_TIME_S
         self._look()
         notify("READY=1", f"STATUS=station {self._settings.station}")
@@ -209,8 +214,15 @@ class Enforcer:
 
     def _files_changed(self) -> None:
         if self._files.take():
-            soon = max(self._clock.monotonic(), self._quiet_until)
-            self._due["look"] = min(self._due["look"], soon)
+            self._look_soon()
+
+    def _filter_changed(self) -> None:
+        if self._filter is not None and self._filter.take():
+            self._look_soon()
+
+    def _look_soon(self) -> None:
+        soon = max(self._clock.monotonic(), self._quiet_until)
+        self._due["look"] = min(self._due["look"], soon)
 
     def _listen(self) -> socket.socket:
         path = self._paths.socket
@@ -278,7 +290,7 @@ class Enforcer:
                 return PairingEnded(done=done) if isinstance(done, PairDone) else done
             case Leave():
                 if peer.uid not in (0, os.geteuid()):
-                    return Refused(message="only root may unpair a station by hand")
+                    return Refused(message=sentence("only root may unpair a station by hand"))
                 station.leave()
                 return Left()
             case Watch():
@@ -324,7 +336,7 @@ class Enforcer:
     def _show(self, code: Code | None) -> None:
         show_code(self._paths.code_file, self._paths.root / "run", code)
         if code is not None:
-            log(f"this PC waits to be paired until {code.ends_at:%H:%M} UTC: lab-agent code shows the code")
+            log("this PC waits to be paired: lab-agent code shows the code")
 
     def _close(self) -> None:
         for peer in list(self._peers.values()):

@@ -31,6 +31,7 @@ from agent.renewal import Renewal
 from agent.tls import Papers, Unusable
 from contract.exchange import Answer, Ask, CommandResult, Fault, Refusal, Signed
 from contract.pairing import PairFinish, PairStart
+from contract.sentence import Sentence, Told, sentence
 from contract.status import StatusReport
 from contract.wire import CONTRACT, ContractError, decode
 
@@ -41,6 +42,8 @@ AGAIN_S = 0.1
 """Between two tries to reach it."""
 
 T = TypeVar("T")
+
+_NO_REASON = sentence("it gave no reason")
 
 
 class News:
@@ -109,8 +112,8 @@ class Exchange:
         """One Ask, its effects, and the Answer; held while there is no news."""
         try:
             ask = _read(Ask, call.body)
-        except ContractError as error:
-            return Reply(400, Fault(str(error)))
+        except NotUnderstood as error:
+            return Reply(400, Fault(error.sentence))
         self._compared((datetime.now(UTC) - ask.at).total_seconds())
         refusals: list[Refusal] = []
         results: list[CommandResult] = []
@@ -147,22 +150,23 @@ class Exchange:
         if ask.revocations is not None:
             held = self._papers.revocation_number
             why = await self._renewal.take_revocations(ask.revocations, held)
-            if why:
-                refusals.append(Refusal("revocations", f"{why}."))
+            if why is not None:
+                refusals.append(Refusal("revocations", why))
             self._reload()
             if self._papers.revocation_number != held:
                 self._recheck()
         if ask.certificate is not None and identity is not None:
             why = await self._renewal.take_certificate(ask.certificate, identity.lab, identity.station)
-            if why:
-                refusals.append(Refusal("certificate", f"{why}."))
+            if why is not None:
+                refusals.append(Refusal("certificate", why))
             self._reload()
         if ask.desired is not None:
             reply = await self._deliver(ask.desired)
             if not isinstance(reply, Delivered):
                 refusals.append(Refusal("desired", _sentence(reply)))
             elif not reply.accepted:
-                refusals.append(Refusal("desired", reply.message, reply.revision or None))
+                why = reply.message or _NO_REASON
+                refusals.append(Refusal("desired", why, reply.revision or None))
             else:
                 revision = reply.revision
                 await until(self._news, lambda: self._desired() >= revision)
@@ -172,7 +176,7 @@ class Exchange:
                 results.append(answer.result)
             else:
                 message = answer.message if isinstance(answer, Performed) else _sentence(answer)
-                refusals.append(Refusal("command", message))
+                refusals.append(Refusal("command", message or _NO_REASON))
 
     async def _deliver(self, desired: Signed) -> EnforcerReply:
         """Hand it over; an enforcer that is restarting has judged nothing and is tried again.
@@ -208,8 +212,8 @@ class PairingDoor:
         """PairStart -> PairOffer."""
         try:
             start = _read(PairStart, call.body)
-        except ContractError as error:
-            return Reply(400, Fault(str(error)))
+        except NotUnderstood as error:
+            return Reply(400, Fault(error.sentence))
         reply = await self._one_at_a_time(BeginPairing(start))
         return Reply(200, reply.offer) if isinstance(reply, PairingBegun) else _refused(reply)
 
@@ -227,7 +231,8 @@ class PairingDoor:
 
     async def _one_at_a_time(self, request: BeginPairing | EndPairing) -> EnforcerReply:
         if self._busy.locked():
-            return Refused("Another pairing is under way at this station; wait a moment and try again.", 2.0)
+            busy = sentence("Another pairing is under way at this station; wait a moment and try again.")
+            return Refused(busy, 2.0)
         async with self._busy:
             return await self._link.call(request)
 
@@ -240,6 +245,10 @@ async def until(news: News, true: Callable[[], bool]) -> None:
         await news.after(news.word, end - loop.time())
 
 
+class NotUnderstood(Told):
+    """What came is not the message that was due."""
+
+
 class _Version(msgspec.Struct):
     """The one field that every contract version has; the others are left unread."""
 
@@ -247,27 +256,41 @@ class _Version(msgspec.Struct):
 
 
 def _read(kind: type[T], body: bytes) -> T:
-    """The message in `body`, of this contract version. Raises ContractError with a sentence."""
+    """The message in `body`, of this contract version. Raises NotUnderstood."""
     try:
         version = decode(_Version, body).contract
     except ContractError as error:
-        raise ContractError(_not_a(kind, error)) from None
+        raise NotUnderstood(_not_a(kind, error)) from None
     if version != CONTRACT:
-        older = "the station" if version > CONTRACT else "the server"
-        raise ContractError(
-            f"The server speaks contract {version} and this station {CONTRACT}; upgrade {older} first."
-        )
+        if version > CONTRACT:
+            text = sentence(
+                "The server speaks contract {its} and this station {ours}; upgrade the station first.",
+                its=version,
+                ours=CONTRACT,
+            )
+        else:
+            text = sentence(
+                "The server speaks contract {its} and this station {ours}; upgrade the server first.",
+                its=version,
+                ours=CONTRACT,
+            )
+        raise NotUnderstood(text)
     try:
         return decode(kind, body)
     except ContractError as error:
-        raise ContractError(_not_a(kind, error)) from None
+        raise NotUnderstood(_not_a(kind, error)) from None
 
 
-def _not_a(kind: type[object], error: ContractError) -> str:
-    return f"That is no {kind.__name__} of contract {CONTRACT}: {error}."
+def _not_a(kind: type[object], error: ContractError) -> Sentence:
+    return sentence(
+        "That is no {kind} of contract {ours}: {detail}.",
+        kind=kind.__name__,
+        ours=CONTRACT,
+        detail=str(error),
+    )
 
 
-def _sentence(reply: EnforcerReply) -> str:
+def _sentence(reply: EnforcerReply) -> Sentence:
     return reply.message if isinstance(reply, Refused) else AWAY.message
 
 

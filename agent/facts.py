@@ -15,7 +15,8 @@ from pathlib import Path
 
 import psutil
 
-from contract.status import Disk, Facts, Footprint, Hardware, KioskProcess, Nic, Temperature
+from agent.disks import Disks, Room, sayable
+from contract.status import Facts, Footprint, Hardware, KioskProcess, Nic, Temperature
 
 DISKS_EVERY_S = 60.0
 CPU_EVERY_S = 1.0
@@ -23,7 +24,6 @@ CPU_EVERY_S = 1.0
 
 _MOST_NICS = 32
 _MOST_PROCESSES = 256
-_READ_ONLY_TYPES = frozenset(("squashfs", "iso9660", "udf", "erofs"))
 _DMI = "sys/class/dmi/id"
 _DMI_BLANKS = frozenset(
     {
@@ -40,11 +40,12 @@ class FactsReader:
     `root` is where /sys/class/dmi and /etc/os-release are looked for (`/` but in tests).
     """
 
-    def __init__(self, kiosk_user: str, root: Path = Path("/")) -> None:
+    def __init__(self, kiosk_user: str, root: Path = Path("/"), disks: Disks | None = None) -> None:
         self._kiosk_user = kiosk_user
         self._root = root
         self._hardware: Hardware | None = None
-        self._disks: tuple[Disk, ...] = ()
+        self._disks = disks or Disks()
+        self._room = Room()
         self._disks_at = float("-inf")
         self._cpu = 0.0
         self._cpu_at = time.monotonic()
@@ -53,13 +54,15 @@ class FactsReader:
     def read(self, now: datetime, clock_skew_s: float | None, enforcer_pid: int | None) -> Facts:
         """The facts at `now`; `enforcer_pid` adds the other half of the agent to the footprint."""
         memory = psutil.virtual_memory()
+        room = self._room_now()
         return Facts(
             at=now,
             load=psutil.getloadavg(),
             cpu=self._cpu_fraction(),
             memory_total=memory.total,
             memory_available=memory.available,
-            disks=self._disks_now(),
+            disks=room.disks,
+            silent=room.silent,
             nics=_nics(),
             temperatures=_temperatures(),
             uptime_s=round(time.clock_gettime(time.CLOCK_BOOTTIME), 1),
@@ -80,11 +83,11 @@ class FactsReader:
             self._cpu_times, self._cpu_at = (busy, total), at
         return self._cpu
 
-    def _disks_now(self) -> tuple[Disk, ...]:
+    def _room_now(self) -> Room:
         at = time.monotonic()
         if at - self._disks_at >= DISKS_EVERY_S:
-            self._disks, self._disks_at = _disks(), at
-        return self._disks
+            self._room, self._disks_at = self._disks.read(), at
+        return self._room
 
     def _hardware_once(self, memory: int) -> Hardware:
         if self._hardware is None:
@@ -147,25 +150,6 @@ def _busy_and_total() -> tuple[float, float]:
     return total - times.idle - times.iowait, total
 
 
-def _disks() -> tuple[Disk, ...]:
-    mounts = ["/"]  # listed first and always: a root on overlayfs is no device
-    for partition in psutil.disk_partitions(all=False):
-        if partition.fstype not in _READ_ONLY_TYPES:
-            mounts.append(partition.mountpoint)
-    found: list[Disk] = []
-    devices: set[int] = set()
-    for mount in mounts:
-        try:
-            device = Path(mount).stat().st_dev
-            usage = psutil.disk_usage(mount)
-        except OSError:
-            continue  # unmounted meanwhile, or not ours to see
-        if device not in devices and usage.total > 0:
-            devices.add(device)
-            found.append(Disk(sayable(mount), usage.total, usage.free))
-    return tuple(found)
-
-
 def _nics() -> tuple[Nic, ...]:
     stats = psutil.net_if_stats()
     counters = psutil.net_io_counters(pernic=True, nowrap=False)
@@ -218,14 +202,6 @@ def _users() -> tuple[str, ...]:
             except KeyError:
                 continue
     return tuple(sorted(map(sayable, names)))
-
-
-def sayable(name: str) -> str:
-    """A name from the system as text that JSON can carry: what is not UTF-8 in it becomes "?".
-
-    A stick's label or a bind mount may have any bytes, and one of them must not silence the station.
-    """
-    return name.encode(errors="replace").decode()
 
 
 def _kiosk(user: str) -> tuple[KioskProcess, ...]:

@@ -7,6 +7,8 @@ there, and no program is run: there is no PC under a prefix that could obey.
 import contextlib
 import errno
 import os
+import pwd
+import signal
 import stat
 import subprocess
 import time
@@ -17,14 +19,18 @@ from typing import NamedTuple
 
 from agent.core.changes import (
     FileState,
+    LoadRules,
     MakeDirectory,
+    Reload,
     RemoveDirectory,
     RemoveFile,
     Run,
     SetKernel,
     WriteFile,
 )
+from agent.netlink import PacketFilter
 from agent.ports import ActionFailed, HostAction
+from contract.sentence import Sentence, sentence, system_words
 
 STAGING = "/etc/lab-agent/staging"
 """Where files are written before they are renamed into place: not beside their
@@ -33,15 +39,25 @@ place, because Chromium reads every file in its policy directory."""
 MAX_FILE = 4 << 20
 """Longest file that is read whole (4 MiB); a longer one is not ours anyway."""
 
+_RULES_BELOW = "/run/lab-agent/nftables/"
+
 _ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
 
 
 class Host:
     """A PC (`root` is `/`) or a prefix that stands for one."""
 
-    def __init__(self, root: Path = Path("/"), log: Callable[[str], None] = lambda _line: None) -> None:
+    def __init__(
+        self,
+        root: Path = Path("/"),
+        log: Callable[[str], None] = lambda _line: None,
+        packet_filter: PacketFilter | None = None,
+    ) -> None:
         self._root = root
         self._log = log
+        self._filter = packet_filter
+        self._rules: dict[str, str | None] = {}
+        self._rules_at: dict[str, int] = {}
         self._real = root == Path("/")
         self._prefix = "" if self._real else str(root)
         self._uid = os.geteuid()
@@ -87,6 +103,35 @@ class Host:
             os.close(handle)
         return " ".join(text.split())
 
+    def rules(self, table: str) -> str | None:
+        """See Reader. nft is run only when the kernel's ruleset is another one than the last time."""
+        if not self._real:
+            state = self.file(_RULES_BELOW + table)
+            return None if state is None else state.content.decode()
+        generation = self._filter.generation() if self._filter is not None else -1
+        if generation < 0 or self._rules_at.get(table) != generation:
+            done = self.run(("nft", "-s", "-n", "list", "table", "inet", table), timeout_s=10)
+            self._rules[table] = done.stdout.decode() if done.returncode == 0 else None
+            self._rules_at[table] = generation
+        return self._rules[table]
+
+    def uid(self, user: str) -> int | None:
+        """See Reader. Under a prefix there is nobody but ourselves."""
+        if not self._real:
+            return self._uid
+        try:
+            return pwd.getpwnam(user).pw_uid
+        except KeyError:
+            return None
+
+    def running(self, unit: str) -> bool:
+        """See Reader. Under a prefix nothing runs, and that is as it should be there."""
+        return not self._real or bool(self._processes(unit))
+
+    def _processes(self, unit: str) -> list[int]:
+        state = self.file(f"/sys/fs/cgroup/system.slice/{unit}/cgroup.procs")
+        return [int(line) for line in state.content.split()] if state is not None else []
+
     def do(self, action: HostAction) -> None:
         """See HostWriter."""
         try:
@@ -102,11 +147,14 @@ class Host:
                     self._remove_directory(self._at(path))
                 case SetKernel(key, value):
                     self._set_kernel(key, value)
+                case LoadRules(table, rules):
+                    self._load_rules(table, rules)
+                case Reload(unit):
+                    self._reload(unit)
                 case Run():
                     self._run(action)
         except OSError as error:
-            what = error.strerror or error.__class__.__name__
-            raise ActionFailed(f"{_describe(action)}: {what}") from error
+            raise ActionFailed(_failed(action, system_words(error))) from error
 
     def set_clock(self, now: datetime) -> str:
         """Set the PC's clock to `now` (UTC); a line for the log that says whether that could be done."""
@@ -147,9 +195,11 @@ class Host:
                 extra_groups=account.extra_groups,
             )
         except subprocess.TimeoutExpired:
-            raise ActionFailed(f"{argv[0]} did not end within {timeout_s:.0f} s") from None
+            raise ActionFailed(
+                sentence("{program} did not end within {count} s", program=argv[0], count=round(timeout_s))
+            ) from None
         except OSError as error:
-            raise ActionFailed(f"{argv[0]} cannot be run: {error.strerror}") from None
+            raise ActionFailed(_cannot_run(argv, error)) from None
 
     def start(self, argv: tuple[str, ...], *, user: str | None = None) -> "subprocess.Popen[bytes]":
         """Start a helper that is talked to over its standard input and output; on a real PC as `user`."""
@@ -167,7 +217,7 @@ class Host:
                 extra_groups=account.extra_groups,
             )
         except OSError as error:
-            raise ActionFailed(f"{argv[0]} cannot be run: {error.strerror}") from None
+            raise ActionFailed(_cannot_run(argv, error)) from None
 
     def _at(self, path: str) -> Path:
         return self._root / path.lstrip("/")
@@ -219,6 +269,34 @@ class Host:
         with os.fdopen(handle, "w", encoding="utf-8") as stream:
             stream.write(value + "\n")
 
+    def _load_rules(self, table: str, rules: str) -> None:
+        if not self._real:
+            file = self._at(_RULES_BELOW + table)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(rules, encoding="utf-8") if rules else file.unlink(missing_ok=True)
+            return
+        # Named and deleted first: nft has no "replace", but one transaction for all of its input.
+        script = f"table inet {table}\ndelete table inet {table}\n{rules}"
+        done = self.run(("nft", "-f", "-"), timeout_s=10, stdin=script.encode())
+        if done.returncode != 0:
+            said = done.stderr.decode(errors="replace").strip().splitlines()
+            raise ActionFailed(
+                sentence(
+                    "the packet filter does not take table {table}: {words}",
+                    table=table,
+                    words="".join(said[:1]),
+                )
+            )
+
+    def _reload(self, unit: str) -> None:
+        try:
+            for process in self._processes(unit):
+                os.kill(process, signal.SIGUSR1)
+        except ProcessLookupError:  # it has just died: the next look finds it so
+            return
+        if not self.running(unit):
+            self._run(Run(argv=("systemctl", "start", unit)))
+
     def _run(self, action: Run) -> None:
         if not self._real:
             self._log(f"under a prefix nothing is run: {' '.join(action.argv)}")
@@ -226,7 +304,14 @@ class Host:
         done = self.run(action.argv, timeout_s=action.timeout_s)
         if done.returncode != 0:
             said = done.stderr.decode(errors="replace").strip().splitlines()
-            raise ActionFailed(f"{' '.join(action.argv)} ended with {done.returncode}: {''.join(said[-1:])}")
+            raise ActionFailed(
+                sentence(
+                    "{program} ended with {code}: {words}",
+                    program=" ".join(action.argv),
+                    code=done.returncode,
+                    words="".join(said[-1:]),
+                )
+            )
 
 
 def _read_all(handle: int) -> bytes:
@@ -285,15 +370,23 @@ def _sync_directory(path: Path) -> None:
         os.close(handle)
 
 
-def _describe(action: HostAction) -> str:
+def _failed(action: HostAction, why: Sentence) -> Sentence:
     match action:
         case WriteFile(path):
-            return f"cannot write {path}"
+            return sentence("cannot write {path}: {why}", path=path, why=why)
         case RemoveFile(path) | RemoveDirectory(path):
-            return f"cannot remove {path}"
+            return sentence("cannot remove {path}: {why}", path=path, why=why)
         case MakeDirectory(path):
-            return f"cannot make the directory {path}"
+            return sentence("cannot make the directory {path}: {why}", path=path, why=why)
         case SetKernel(key, value):
-            return f"cannot set {key} to {value}"
+            return sentence("cannot set {key} to {value}: {why}", key=key, value=value, why=why)
+        case LoadRules(table):
+            return sentence("cannot load the packet filter's table {table}: {why}", table=table, why=why)
+        case Reload(unit):
+            return sentence("cannot have {unit} read its files again: {why}", unit=unit, why=why)
         case Run(argv):
-            return f"cannot run {' '.join(argv)}"
+            return sentence("cannot run {program}: {why}", program=" ".join(argv), why=why)
+
+
+def _cannot_run(argv: tuple[str, ...], error: OSError) -> Sentence:
+    return sentence("cannot run {program}: {why}", program=argv[0], why=system_words(error))

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from agent.core.changes import Forget, Owned, Remember
 from contract.exchange import CommandResult, Signed
+from contract.sentence import Sentence, Told, sentence, system_words
 from contract.wire import ContractError, decode, encode
 
 _SCHEMA = """
@@ -30,8 +31,8 @@ COMMANDS_KEPT = 1000
 """Results of commands that are kept to answer a repeat; the lab repeats for days at most."""
 
 
-class JournalError(Exception):
-    """The journal cannot be read or written; the text says why. Nothing was changed."""
+class JournalError(Told):
+    """The journal cannot be read or written; the sentence says why. Nothing was changed."""
 
 
 class Journal:
@@ -48,7 +49,9 @@ class Journal:
             self._open(path)
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError):
-                raise JournalError(f"the journal cannot be opened: {error}") from None
+                raise JournalError(
+                    sentence("the journal cannot be opened: {why}", why=system_words(error))
+                ) from None
             self.set_aside = path.with_name(f"{path.name}.broken-{os.urandom(4).hex()}")
             for suffix in ("-wal", "-shm"):
                 path.with_name(path.name + suffix).unlink(missing_ok=True)
@@ -80,7 +83,7 @@ class Journal:
                     "SELECT payload, signature FROM desired ORDER BY revision DESC LIMIT 1"
                 ).fetchone()
         except sqlite3.Error as error:
-            raise JournalError(f"the journal cannot be read: {error}") from None
+            raise JournalError(_unreadable(error)) from None
         return (None if row is None else Signed(payload=row[0], signature=row[1])), owned
 
     @property
@@ -110,7 +113,7 @@ class Journal:
                 "SELECT revision, payload, signature FROM desired ORDER BY revision DESC LIMIT 1"
             ).fetchone()
         except sqlite3.Error as error:
-            raise JournalError(f"the journal cannot be read: {error}") from None
+            raise JournalError(_unreadable(error)) from None
         return None if row is None else (row[0], Signed(payload=row[1], signature=row[2]))
 
     def accept(self, revision: int, signed: Signed, now: datetime, *, anew: bool = False) -> None:
@@ -160,9 +163,11 @@ class Journal:
             row = self._db.execute("SELECT result FROM commands WHERE id = ?", (command,)).fetchone()
             return None if row is None else decode(CommandResult, row[0])
         except sqlite3.Error as error:
-            raise JournalError(f"the journal cannot be read: {error}") from None
+            raise JournalError(_unreadable(error)) from None
         except ContractError as error:
-            raise JournalError(f"the journal holds a result that cannot be read: {error}") from None
+            raise JournalError(
+                sentence("the journal holds a result that cannot be read: {detail}", detail=str(error))
+            ) from None
 
     def begin_unpairing(self, result: CommandResult | None, now: datetime) -> None:
         """In one step: the lab wants nothing any more, and the unpairing has to be finished."""
@@ -219,4 +224,10 @@ class Journal:
             self._facts = before
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
-            raise JournalError(f"the journal cannot be written: {error}") from None
+            raise JournalError(
+                sentence("the journal cannot be written: {why}", why=system_words(error))
+            ) from None
+
+
+def _unreadable(error: sqlite3.Error) -> Sentence:
+    return sentence("the journal cannot be read: {why}", why=system_words(error))

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from agent.core.messages import Call, EnforcerState, Refused, Reply, Request, Return, Watch
+from contract.sentence import sentence
 from contract.wire import MAX_MESSAGE_BYTES, ContractError, decode, encode
 
 CALL_TIMEOUT_S = 20.0
@@ -23,7 +24,9 @@ _LAST_RETRY_S = 5.0
 
 _log = logging.getLogger("lab-agent.front")
 
-AWAY = Refused("The station's own service (lab-enforcer) is restarting; try again in a few seconds.", 2.0)
+AWAY = Refused(
+    sentence("The station's own service (lab-enforcer) is restarting; try again in a few seconds."), 2.0
+)
 
 
 class EnforcerLink:
@@ -98,7 +101,9 @@ class EnforcerLink:
         number = self._number
         frame = encode(Call(number, request))
         if len(frame) > MAX_MESSAGE_BYTES:
-            return Refused(f"The message is too long for the station: {len(frame)} bytes.")
+            return Refused(
+                sentence("The message is too long for the station: {count} bytes.", count=len(frame))
+            )
         answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._waiting[number] = answer
         writer.write(len(frame).to_bytes(4, "big") + frame)

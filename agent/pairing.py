@@ -9,7 +9,6 @@ import os
 import selectors
 import sys
 from collections.abc import Callable
-from datetime import datetime, timedelta
 from pathlib import Path
 from subprocess import Popen, TimeoutExpired
 from typing import NamedTuple
@@ -26,6 +25,7 @@ from contract.pairing import (
     PairOffer,
     PairStart,
 )
+from contract.sentence import Sentence, sentence, system_words
 from contract.wire import CONTRACT, ContractError, decode, encode
 
 HELPER_TIMEOUT_S = 15
@@ -35,10 +35,11 @@ _LONGEST_LINE = 64 << 10
 
 
 class Code(NamedTuple):
-    """What the screen shows, and until when."""
+    """What the screen shows, and until when by the monotonic clock: a wrong wall clock that is put right,
+    or somebody who turns it, neither ends a code nor makes it last."""
 
     digits: str
-    ends_at: datetime
+    ends: float
 
 
 class Paired(NamedTuple):
@@ -65,52 +66,55 @@ class Pairing:
 
     def refresh(self) -> float:
         """Make a new code if the old one has ended; seconds until this has to be called again."""
-        if self._clock.now() >= self.code.ends_at:
+        if self._clock.monotonic() >= self.code.ends:
             self.code = self._new_code()
-        return max(0.0, (self.code.ends_at - self._clock.now()).total_seconds())
+        return max(0.0, self.code.ends - self._clock.monotonic())
 
     def begin(self, start: PairStart) -> PairOffer | Refused:
         """The first round. Each one counts as a try: who asks can check one guess with the answer."""
         if start.contract != CONTRACT:
-            return Refused(message=f"this agent speaks contract {CONTRACT}, not {start.contract}")
+            told = sentence("this agent speaks contract {ours}, not {its}", ours=CONTRACT, its=start.contract)
+            return Refused(message=told)
         self.refresh()
         wait = self._last_try + TRY_EVERY_S - self._clock.monotonic()
         if wait > 0:
-            return Refused(message="one try at a time: wait a moment and try again", retry_after_s=wait)
+            told = sentence("one try at a time: wait a moment and try again")
+            return Refused(message=told, retry_after_s=wait)
         self._last_try = self._clock.monotonic()
         self._end_helper()
         if self._tries >= WRONG_TRIES:
             self.code = self._new_code()
             # Not "try again later": with the old code that would only use up the new one.
-            return Refused(
-                message=f"{WRONG_TRIES} tries failed, so the PC shows a new code now: use that one"
+            told = sentence(
+                "{count} tries failed, so the PC shows a new code now: use that one", count=WRONG_TRIES
             )
+            return Refused(message=told)
         self._tries += 1
         try:
             self._helper = self._host.start((sys.executable, "-m", "agent.helpers.spake"), user="nobody")
             result = self._told(SpakeTask(code=self.code.digits, station=self._station, start=start))
         except ActionFailed as error:
             self._end_helper()
-            return Refused(message=f"pairing cannot be done on this PC: {error}")
+            return Refused(message=_impossible(error))
         if result.offer is None:
             self._end_helper()
-            return Refused(message=result.error or "pairing gave no answer")
+            return Refused(message=result.error or sentence("pairing gave no answer"))
         self._start, self._offer = start, result.offer.pairing
         return result.offer
 
     def end(self, finish: PairFinish) -> Paired | Refused:
         """The second round; the code is used up when it succeeds."""
         if self._helper is None or self._start is None or finish.pairing != self._offer:
-            return Refused(message="no such pairing is under way; start again")
+            return Refused(message=sentence("no such pairing is under way; start again"))
         start = self._start
         try:
             result = self._told(finish)
         except ActionFailed as error:
-            return Refused(message=f"pairing cannot be done on this PC: {error}")
+            return Refused(message=_impossible(error))
         finally:
             self._end_helper()
         if not result.identity:
-            return Refused(message=result.error or "pairing gave no answer")
+            return Refused(message=result.error or sentence("pairing gave no answer"))
         return Paired(start=start, identity=result.identity)
 
     def close(self) -> None:
@@ -122,7 +126,7 @@ class Pairing:
         self._tries = 0
         # As even as secrets.randbelow to 32 places, which would bring OpenSSL into the process for good.
         digits = f"{int.from_bytes(os.urandom(16)) % 10**CODE_DIGITS:0{CODE_DIGITS}d}"
-        code = Code(digits, self._clock.now() + timedelta(seconds=CODE_LIFE_S))
+        code = Code(digits, self._clock.monotonic() + CODE_LIFE_S)
         self._show(code)
         return code
 
@@ -130,17 +134,19 @@ class Pairing:
         """What the helper answers. Raises ActionFailed when it does not."""
         helper = self._helper
         if helper is None or helper.stdin is None or helper.stdout is None:
-            raise ActionFailed("the helper has ended")
+            raise ActionFailed(sentence("the helper has ended"))
         try:
             helper.stdin.write(encode(message) + b"\n")
             helper.stdin.flush()
             with selectors.DefaultSelector() as ready:
                 ready.register(helper.stdout, selectors.EVENT_READ)
                 if not ready.select(HELPER_TIMEOUT_S):
-                    raise ActionFailed(f"the helper did not answer within {HELPER_TIMEOUT_S} s")
+                    raise ActionFailed(
+                        sentence("the helper did not answer within {count} s", count=HELPER_TIMEOUT_S)
+                    )
             return decode(SpakeResult, helper.stdout.readline(_LONGEST_LINE))
         except (OSError, ContractError) as error:
-            raise ActionFailed(f"the helper failed: {error}") from None
+            raise ActionFailed(sentence("the helper failed: {why}", why=system_words(error))) from None
 
     def _end_helper(self) -> None:
         helper, self._helper, self._start, self._offer = self._helper, None, None, ""
@@ -159,6 +165,10 @@ class Pairing:
             helper.wait()
 
 
+def _impossible(error: ActionFailed) -> Sentence:
+    return sentence("pairing cannot be done on this PC: {why}", why=error.sentence)
+
+
 def show_code(code_file: Path, run: Path, code: Code | None) -> None:
     """Put the code where a technician at the PC finds it: `lab-agent code`, and above the login prompt.
 
@@ -172,7 +182,7 @@ def show_code(code_file: Path, run: Path, code: Code | None) -> None:
         code_file.parent.mkdir(0o755, parents=True, exist_ok=True)
         fresh = code_file.with_name(".code.new")
         fresh.touch(0o600)
-        fresh.write_text(f"{code.digits} {code.ends_at.isoformat()}\n", encoding="ascii")
+        fresh.write_text(f"{code.digits} {code.ends}\n", encoding="ascii")
         fresh.replace(code_file)
         issue.parent.mkdir(0o755, parents=True, exist_ok=True)
         spaced = f"{code.digits[:3]} {code.digits[3:]}"

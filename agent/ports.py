@@ -5,9 +5,11 @@ from typing import Protocol
 
 from agent.core.changes import (
     Forget,
+    LoadRules,
     MakeDirectory,
     Owned,
     Reader,
+    Reload,
     Remember,
     RemoveDirectory,
     RemoveFile,
@@ -15,12 +17,13 @@ from agent.core.changes import (
     SetKernel,
     WriteFile,
 )
+from contract.sentence import Told
 
-HostAction = WriteFile | RemoveFile | MakeDirectory | RemoveDirectory | SetKernel | Run
+HostAction = WriteFile | RemoveFile | MakeDirectory | RemoveDirectory | SetKernel | LoadRules | Reload | Run
 
 
-class ActionFailed(Exception):
-    """An effect that did not happen; the text says what and why."""
+class ActionFailed(Told):
+    """An effect that did not happen; the sentence says what and why."""
 
 
 class HostWriter(Protocol):

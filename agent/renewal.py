@@ -18,6 +18,7 @@ from agent.core.paperwork import CheckCertificate, CheckRevocations, MakeRequest
 from agent.settings import Paths
 from agent.trust import write_private
 from contract.identity import station_name
+from contract.sentence import Sentence, sentence
 from contract.wire import ContractError, decode, encode
 
 RENEW_BEFORE = timedelta(days=122)
@@ -72,8 +73,8 @@ class Renewal:
             self.signing_request = paper.der
             _log.info("the certificate is about to end; a new one is asked for")
 
-    async def take_certificate(self, certificate: bytes, lab: str, station: str) -> str:
-        """Put the renewed certificate (DER) to use; "" when that is done, else a sentence why not.
+    async def take_certificate(self, certificate: bytes, lab: str, station: str) -> Sentence | None:
+        """Put the renewed certificate (DER) to use; None when that is done, else why not.
 
         The same certificate again, after it was taken, is as good as done.
         """
@@ -83,8 +84,8 @@ class Renewal:
             except FileNotFoundError:
                 held = ssl.DER_cert_to_PEM_cert(certificate).split() if certificate else []
                 if held and held == _certificate_lines(self._paths):
-                    return ""
-                return "no certificate was asked for"
+                    return None
+                return sentence("no certificate was asked for")
             ca = ssl.PEM_cert_to_DER_cert(self._paths.ca_file.read_text())
             task = CheckCertificate(certificate, ca, station_name(lab, station), key_pem)
             paper = await run_helper(task)
@@ -96,22 +97,26 @@ class Renewal:
             self.signing_request = None
             self._not_before = asyncio.get_running_loop().time() + AGAIN_AFTER_S
             _log.info("the certificate was renewed")
-            return ""
+            return None
 
-    async def take_revocations(self, revocations: bytes, held: int) -> str:
-        """Store a revocation list (DER) that is the CA's and newer than number `held`; "" or why not."""
+    async def take_revocations(self, revocations: bytes, held: int) -> Sentence | None:
+        """Store a revocation list (DER) that is the CA's and newer than number `held`; None or why not."""
         async with self._busy:
             pem = self._paths.ca_file.read_text()
             paper = await run_helper(CheckRevocations(revocations, ssl.PEM_cert_to_DER_cert(pem)))
             if paper.error:
                 return paper.error
             if paper.number < held:
-                return f"revocation list {paper.number} is older than {held}, which is known already"
+                return sentence(
+                    "revocation list {number} is older than {held}, which is known already",
+                    number=paper.number,
+                    held=held,
+                )
             if paper.number > held:
                 head = revocations_head(pem, paper.number)
                 write_private(self._paths.revocations_file, head.encode() + paper.pem)
                 _log.info("revocation list %d is in force", paper.number)
-            return ""
+            return None
 
 
 def revocations_head(ca_pem: str, number: int) -> str:
@@ -133,11 +138,17 @@ async def run_helper(task: Task) -> Paper:
     except TimeoutError:
         process.kill()
         await process.wait()
-        return Paper(error=f"the helper did not answer within {HELPER_TIMEOUT_S:.0f} s")
+        return Paper(
+            error=sentence("the helper did not answer within {count} s", count=round(HELPER_TIMEOUT_S))
+        )
     try:
         return decode(Paper, out)
     except ContractError:
-        return Paper(error=f"the helper ended with code {process.returncode}; see the journal")
+        return Paper(
+            error=sentence(
+                "the helper ended with code {code}; see the PC's journal", code=process.returncode or 0
+            )
+        )
 
 
 def _pending_request(paths: Paths) -> bytes | None:

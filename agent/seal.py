@@ -10,6 +10,7 @@ import os
 from agent.host import Host
 from agent.ports import ActionFailed
 from contract.exchange import Signed
+from contract.sentence import Told, sentence
 
 # SubjectPublicKeyInfo of an Ed25519 key is these twelve bytes and the key (RFC 8410).
 _SPKI = bytes.fromhex("302a300506032b6570032100")
@@ -17,8 +18,8 @@ _SPKI = bytes.fromhex("302a300506032b6570032100")
 CHECK_TIMEOUT_S = 10
 
 
-class SealBroken(Exception):
-    """The lab does not stand for these bytes, or that could not be found out; the text says which."""
+class SealBroken(Told):
+    """The lab does not stand for these bytes, or that could not be found out; the sentence says which."""
 
 
 def check_seal(host: Host, signed: Signed, signing_key: bytes) -> bytes:
@@ -34,12 +35,14 @@ def check_seal(host: Host, signed: Signed, signing_key: bytes) -> bytes:
         try:
             done = host.run(argv, timeout_s=CHECK_TIMEOUT_S, user="nobody", pass_fds=tuple(files))
         except ActionFailed as error:
-            raise SealBroken(f"the lab's signature could not be checked: {error}") from None
+            raise SealBroken(
+                sentence("the lab's signature could not be checked: {why}", why=error.sentence)
+            ) from None
     finally:
         for file in files:
             os.close(file)
     if done.returncode != 0:
-        raise SealBroken("the lab's signature is not under it")
+        raise SealBroken(sentence("the lab's signature is not under it"))
     return signed.payload
 
 

@@ -24,11 +24,15 @@ from agent.trust import Trust, TrustStore, write_private
 from contract.desired import DesiredState, Resources
 from contract.exchange import Command, CommandResult, Signed
 from contract.pairing import PairDone, PairFinish, PairOffer, PairStart
+from contract.sentence import Sentence, sentence, system_words
 from contract.status import Condition, ConditionType
 from contract.wire import CONTRACT, ContractError, decode
 
 NOTHING = Resources()
 """What a station shall be that no lab has told anything: as it was."""
+
+_UNPAIRED = sentence("this station is not paired")
+_PAIRED = sentence("this station is paired; unpair it first (lab-agent unpair, as root)")
 
 
 class Station:
@@ -65,7 +69,8 @@ class Station:
             self._finish_leaving()
         self._load()
         if journal.set_aside is not None:
-            self._say("JournalFailed", True, "SetAside", f"a damaged journal is kept as {journal.set_aside}")
+            kept = sentence("a damaged journal is kept as {path}", path=str(journal.set_aside))
+            self._say("JournalFailed", True, "SetAside", kept)
 
     @property
     def wanted(self) -> Resources:
@@ -105,12 +110,11 @@ class Station:
                 if self._is("JournalFailed", "CannotWrite"):
                     self._journal.touch(self._clock.now())  # seen to work again, not only not needed
                 if "JournalFailed" in self._conditions:
-                    self._say("JournalFailed", False, "Written", "the journal can be written")
+                    self._say("JournalFailed", False, "Written", sentence("the journal can be written"))
         except JournalError as error:
-            self._say("JournalFailed", True, "CannotWrite", f"{error}; make room on the disk")
-            self._say(
-                "Converged", False, "JournalFailed", "nothing is changed while the journal cannot be written"
-            )
+            self._cannot_write(error)
+            still = sentence("nothing is changed while the journal cannot be written")
+            self._say("Converged", False, "JournalFailed", still)
             return False
         self._tell(outcome, revision, fresh)
         return outcome.converged
@@ -119,7 +123,7 @@ class Station:
         """A desired state from the lab: checked, journalled; the next look makes it true."""
         trust = self.trust
         if trust is None:
-            return Delivered(accepted=False, revision=0, message="this station is not paired")
+            return Delivered(accepted=False, revision=0, message=_UNPAIRED)
         held = self.desired if self._is_ours(self.desired) else None
         try:
             target = None if held is None else self._journal.target()
@@ -127,21 +131,27 @@ class Station:
                 return Delivered(accepted=True, revision=target[0])
             desired = decode(DesiredState, check_seal(self._host, signed, trust.signing_key))
             problem = self._problem(desired, trust)
-            if problem:
+            if problem is not None:
                 return self._refuse(problem)
             if held is not None and desired.revision <= held.revision:
                 return self._refuse(
-                    f"revision {desired.revision} is not newer than {held.revision}, which is held"
+                    sentence(
+                        "revision {number} is not newer than {held}, which is held",
+                        number=desired.revision,
+                        held=held.revision,
+                    )
                 )
             self._journal.accept(desired.revision, signed, self._clock.now(), anew=held is None)
         except SealBroken as error:
-            return self._refuse(str(error))
+            return self._refuse(error.sentence)
         except ContractError as error:
-            return self._refuse(f"what the lab signed is not a desired state: {error}")
+            return self._refuse(
+                sentence("what the lab signed is not a desired state: {detail}", detail=str(error))
+            )
         except JournalError as error:
-            self._say("JournalFailed", True, "CannotWrite", f"{error}; make room on the disk")
+            self._cannot_write(error)
             return Delivered(
-                accepted=False, revision=0 if held is None else held.revision, message=str(error)
+                accepted=False, revision=0 if held is None else held.revision, message=error.sentence
             )
         self.desired = desired
         self._log(f"revision {desired.revision} (profile {desired.profile}) is wanted")
@@ -153,40 +163,44 @@ class Station:
         """A command of the lab: done once, however often it comes."""
         trust = self.trust
         if trust is None:
-            return Performed(result=None, message="this station is not paired")
+            return Performed(result=None, message=_UNPAIRED)
         try:
             command = decode(Command, check_seal(self._host, signed, trust.signing_key))
             problem = self._problem(command, trust)
-            if problem:
+            if problem is not None:
                 return Performed(result=None, message=problem)
             known = self._journal.result_of(command.id)
             if known is not None:
                 return Performed(result=known)
             if command.issued_at < trust.paired_at:
-                return Performed(result=None, message="the command is older than the pairing")
-            result = CommandResult(id=command.id, done=True, message="unpaired")
+                return Performed(result=None, message=sentence("the command is older than the pairing"))
+            result = CommandResult(id=command.id, done=True, message=sentence("unpaired"))
             self.leave(result)
-        except (SealBroken, ContractError, JournalError) as error:
-            return Performed(result=None, message=str(error))
+        except (SealBroken, JournalError) as error:
+            return Performed(result=None, message=error.sentence)
+        except ContractError as error:
+            told = sentence("what the lab signed is not a command: {detail}", detail=str(error))
+            return Performed(result=None, message=told)
         return Performed(result=result)
 
     def begin_pairing(self, start: PairStart) -> PairOffer | Refused:
         """See Pairing.begin."""
         if self.pairing is None:
-            return Refused(message="this station is paired; unpair it first (lab-agent unpair, as root)")
+            return Refused(message=_PAIRED)
         return self.pairing.begin(start)
 
     def end_pairing(self, finish: PairFinish) -> PairDone | Refused:
         """See Pairing.end; when it succeeds the lab is trusted from now on."""
         if self.pairing is None:
-            return Refused(message="this station is paired; unpair it first (lab-agent unpair, as root)")
+            return Refused(message=_PAIRED)
         paired = self.pairing.end(finish)
         if isinstance(paired, Refused):
             return paired
         try:
             self._keep(paired)
         except OSError as error:
-            return Refused(message=f"the pairing could not be stored: {error.strerror}")
+            told = sentence("the pairing could not be stored: {why}", why=system_words(error))
+            return Refused(message=told)
         self._log(f"paired with lab {paired.start.lab}")
         self._load()
         return PairDone(station=self._settings.station)
@@ -256,45 +270,65 @@ class Station:
             and (desired.lab, desired.station) == (trust.lab, trust.station)
         )
 
-    def _problem(self, document: DesiredState | Command, trust: Trust) -> str:
-        """Why a document that the lab signed is not for us; empty if it is."""
+    def _problem(self, document: DesiredState | Command, trust: Trust) -> Sentence | None:
+        """Why a document that the lab signed is not for us; None if it is."""
         if document.contract != CONTRACT:
-            return f"it is of contract {document.contract}, and this agent speaks {CONTRACT}"
-        if (document.lab, document.station) != (trust.lab, trust.station):
-            return (
-                f"it is for {document.station} of lab {document.lab}, not for {trust.station} of {trust.lab}"
+            return sentence(
+                "it is of contract {its}, and this agent speaks {ours}", its=document.contract, ours=CONTRACT
             )
-        return ""
+        if (document.lab, document.station) != (trust.lab, trust.station):
+            return sentence(
+                "it is for {station} of lab {lab}, not for {our_station} of {our_lab}",
+                station=document.station,
+                lab=document.lab,
+                our_station=trust.station,
+                our_lab=trust.lab,
+            )
+        return None
 
-    def _refuse(self, message: str) -> Delivered:
-        self._say("DesiredRefused", True, "Refused", f"a desired state was refused: {message}")
+    def _refuse(self, message: Sentence) -> Delivered:
+        told = sentence("a desired state was refused: {why}", why=message)
+        self._say("DesiredRefused", True, "Refused", told)
         held = 0 if self.desired is None else self.desired.revision
         return Delivered(accepted=False, revision=held, message=message)
 
     def _tell(self, outcome: Outcome, revision: int, fresh: bool) -> None:
         for change in outcome.done:
             self._log(f"{change.kind}: {change.subject}: {change.why}")
-        if outcome.failed is not None:
-            where = f"{outcome.failed.kind}, {outcome.failed.subject}"
-            self._log(f"{where}: {outcome.reason}")
-            self._say("Converged", False, "ActionFailed", f"{where}: {outcome.reason}")
+        if outcome.failed is not None and outcome.reason is not None:
+            told = sentence(
+                "{kind}, {subject}: {why}",
+                kind=outcome.failed.kind,
+                subject=outcome.failed.subject,
+                why=outcome.reason,
+            )
+            self._log(str(told))
+            self._say("Converged", False, "ActionFailed", told)
         elif revision == 0:
-            self._say("Converged", True, "Unmanaged", "no lab has said what this PC shall be")
+            told = sentence("no lab has said what this PC shall be")
+            self._say("Converged", True, "Unmanaged", told)
         elif outcome.done and not fresh:
-            subjects = ", ".join(sorted({change.subject for change in outcome.done}))
-            message = f"revision {revision} is in force; {subjects} was put back at {self._hour()}"
-            self._say("Converged", True, "Applied", message)
+            told = sentence(
+                "revision {number} is in force; {subjects} was put back at {hour} UTC",
+                number=revision,
+                subjects=", ".join(sorted({change.subject for change in outcome.done})),
+                hour=f"{self._clock.now():%H:%M:%S}",
+            )
+            self._say("Converged", True, "Applied", told)
         elif fresh or not self._is("Converged", "Applied"):
-            self._say("Converged", True, "Applied", f"revision {revision} is in force")
+            self._say(
+                "Converged", True, "Applied", sentence("revision {number} is in force", number=revision)
+            )
 
-    def _hour(self) -> str:
-        return f"{self._clock.now():%H:%M:%S} UTC"
+    def _cannot_write(self, error: JournalError) -> None:
+        told = sentence("{why}; make room on the disk", why=error.sentence)
+        self._say("JournalFailed", True, "CannotWrite", told)
 
     def _is(self, kind: ConditionType, reason: str) -> bool:
         found = self._conditions.get(kind)
         return found is not None and found.reason == reason
 
-    def _say(self, kind: ConditionType, status: bool, reason: str, message: str) -> None:
+    def _say(self, kind: ConditionType, status: bool, reason: str, message: Sentence) -> None:
         old = self._conditions.get(kind)
         since: datetime = old.since if old is not None and old.status == status else self._clock.now()
         new = Condition(type=kind, status=status, reason=reason, message=message, since=since)

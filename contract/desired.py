@@ -18,6 +18,13 @@ FileText = Annotated[str, msgspec.Meta(max_length=200_000)]
 SysctlKey = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9_]+(?:[./][A-Za-z0-9_-]+)+$", max_length=120)]
 SysctlValue = Annotated[str, msgspec.Meta(pattern=r"^[^\n\x00]{1,200}$")]
 HostName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.:-]{0,251}[A-Za-z0-9])?$")]
+HostPattern = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^\.?[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$"
+    ),
+]
+Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 KeyChord = Annotated[str, msgspec.Meta(pattern=r"^(?:[CASW]-){0,4}[A-Za-z0-9_]{1,40}$")]
 
 
@@ -58,6 +65,20 @@ class TimeSync(Message, frozen=True):
     servers: Annotated[tuple[HostName, ...], msgspec.Meta(min_length=1, max_length=8)]
 
 
+class Network(Message, frozen=True):
+    """What the programs of the kiosk user may reach: these hosts by web ports, and nothing else.
+
+    A leading dot is exactly that host; without it subdomains match too, as in
+    Chromium's own lists. Everything else (other ports, DNS, QUIC, machines of
+    the LAN, the PC's own doors) is closed to that user by the kernel.
+    """
+
+    hosts: Annotated[tuple[HostPattern, ...], msgspec.Meta(max_length=2000)]
+    ports: Annotated[tuple[Port, ...], msgspec.Meta(max_length=16)] = (443,)
+    """Where TLS may go (the proxy's CONNECT)."""
+    user: Annotated[str, msgspec.Meta(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")] = "kiosk"
+
+
 class Resources(Message, frozen=True):
     """One section for each resource kind; None is unmanaged."""
 
@@ -65,6 +86,7 @@ class Resources(Message, frozen=True):
     kernel: Kernel | None = None
     desktop: Desktop | None = None
     time: TimeSync | None = None
+    network: Network | None = None
 
 
 class DesiredState(Message, frozen=True):

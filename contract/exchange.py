@@ -10,6 +10,7 @@ import msgspec
 
 from contract.desired import Revision
 from contract.identity import LabId, StationId
+from contract.sentence import Sentence
 from contract.status import StatusReport
 from contract.wire import Message, Utc
 
@@ -45,7 +46,7 @@ class CommandResult(Message, frozen=True):
 
     id: CommandId
     done: bool
-    message: str
+    message: Sentence
 
 
 class Position(Message, frozen=True):
@@ -87,7 +88,7 @@ class Refusal(Message, frozen=True):
     """Something in the Ask that the station would not take, and why, in a sentence."""
 
     what: Literal["desired", "command", "certificate", "revocations"]
-    message: str
+    message: Sentence
     revision: Revision | None = None
 
 
@@ -115,4 +116,4 @@ class Answer(Message, frozen=True):
 class Fault(Message, frozen=True):
     """The body of every answer that is not 200: one sentence, no traceback."""
 
-    error: str
+    error: Sentence

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from contract.identity import StationId
+from contract.sentence import Sentence
 from contract.wire import Message, Utc
 
 StationState = Literal[
@@ -23,6 +24,7 @@ StationState = Literal[
 ConditionType = Literal[
     "Converged",
     "DiskPressure",
+    "DiskSilent",
     "MemoryPressure",
     "Overheated",
     "ClockSkewed",
@@ -44,7 +46,7 @@ class Condition(Message, frozen=True):
     type: ConditionType
     status: bool
     reason: str
-    message: str
+    message: Sentence
     since: Utc
 
 
@@ -122,6 +124,8 @@ class Facts(Message, frozen=True):
     """Own clock minus the controller's at the last exchange; None before the first."""
     footprint: Footprint
     hardware: Hardware
+    silent: tuple[str, ...] = ()
+    """Mount points of the PC's own disks that did not say how much room they have."""
 
 
 class StatusReport(Message, frozen=True):

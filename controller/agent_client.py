@@ -25,9 +25,9 @@ from contract import wire
 from contract.exchange import EXCHANGE_PATH, Answer, Ask, Fault
 from contract.identity import station_name
 from contract.pairing import PAIR_FINISH_PATH, PAIR_START_PATH, PairDone, PairFinish, PairOffer, PairStart
+from contract.sentence import sentence
 from contract.wire import MAX_MESSAGE_BYTES, ContractError
 from controller.failures import Address, Failure, clip, failure_of
-from controller.words import _
 
 CONNECT_S = 3.0
 ANSWER_S = 6.0
@@ -209,7 +209,7 @@ class AgentClient:
     def _post(self, path: str, message: Any, kind: type[T], answer_s: float) -> T | Failure:
         self._line.start()
         if self._closed:
-            return Failure("away", _("{address} is not asked any more.").format(address=self.address))
+            return Failure("away", sentence("{address} is not asked any more.", address=str(self.address)))
         self._reaper.arm(self._line, CONNECT_S + answer_s)
         try:
             status, body = self._round(path, wire.encode(message), answer_s)
@@ -223,12 +223,12 @@ class AgentClient:
             return self._too_slow()
         if len(body) > MAX_MESSAGE_BYTES:
             self._line.cut()
-            text = _("It answered with more than {limit} bytes.")
-            return Failure("garbage", text.format(limit=MAX_MESSAGE_BYTES))
+            text = sentence("It answered with more than {limit} bytes.", limit=MAX_MESSAGE_BYTES)
+            return Failure("garbage", text)
         return _read(status, body, kind)
 
     def _too_slow(self) -> Failure:
-        return Failure("away", _("{address} took too long.").format(address=self.address))
+        return Failure("away", sentence("{address} took too long.", address=str(self.address)))
 
     def _round(self, path: str, body: bytes, answer_s: float) -> tuple[int, bytes]:
         request = self._request.copy()
@@ -276,10 +276,10 @@ def _read(status: int, body: bytes, kind: type[T]) -> T | Failure:
         try:
             return wire.decode(kind, body)
         except ContractError as error:
-            text = _("Its answer is not of the contract: {reason}.")
-            return Failure("garbage", text.format(reason=clip(str(error))))
+            text = sentence("Its answer is not of the contract: {detail}.", detail=clip(str(error)))
+            return Failure("garbage", text)
     try:
-        said = clip(wire.decode(Fault, body).error)
+        said = wire.decode(Fault, body).error
     except ContractError:
-        said = _("HTTP status {status}").format(status=status)
+        said = sentence("HTTP status {status}", status=status)
     return Failure("refused", said, status)

@@ -11,6 +11,7 @@ from controller import door_models as m
 from controller.books import Books
 from controller.core.assignment import conflicts
 from controller.discovery import Discovery
+from controller.failures import in_words
 from controller.live import Live
 from controller.settings import Settings
 from controller.words import _
@@ -117,7 +118,7 @@ class Doctor:
         yield _check(
             "stations",
             not noted,
-            "; ".join(f"{view.id}: {view.note}" for view in noted[:5])
+            "; ".join(f"{view.id}: {in_words(view.note)}" for view in noted[:5] if view.note)
             if noted
             else _("Nothing stands between."),
             _("See all: labctl status"),

@@ -20,17 +20,18 @@ from typing import Annotated, Any
 import uvicorn
 from fastapi import Depends, FastAPI, Request
 from fastapi import Path as UrlPath
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import StreamingResponse
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from contract.version import VERSION
 from controller import door_models as m
-from controller.problems import HTTP_STATUS, Problem
+from controller.door_errors import add_error_answers, refusal
+from controller.door_language import InTheirLanguage
+from controller.problems import Problem
 from controller.services import Caller, Services
-from controller.store.database import StoreError
+from controller.words import _
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +117,7 @@ def make_app(services: Services, door: Door) -> FastAPI:
         redoc_url=None,
         responses=_ERRORS,
     )
-    _add_error_answers(app)
+    add_error_answers(app)
     operator, technician = _roles(door)
     _add_stations(app, services, operator, technician)
     _add_profiles(app, services, operator, technician)
@@ -154,7 +155,7 @@ def make_server(app: FastAPI, path: Path, opened: Callable[[], object]) -> uvico
     """
     return _Server(
         uvicorn.Config(
-            app,
+            InTheirLanguage(app),
             uds=str(path),
             http=_PeerProtocol,
             ws="none",
@@ -183,7 +184,9 @@ class Bounded:
             await self._app(scope, receive, send)
             return
         if self._calls >= MAX_CALLS:
-            busy = _answer(503, "The controller is answering too many at once.", "Try again in a moment.")
+            busy = refusal(
+                503, _("The controller is answering too many at once."), _("Try again in a moment.")
+            )
             await busy(scope, receive, send)
             return
         self._calls += 1
@@ -217,8 +220,12 @@ def _roles(door: Door) -> tuple[Guard, Guard]:
         if caller is None:
             raise Problem(
                 "forbidden",
-                f"You are in neither of the groups {door.operators} and {door.technicians}.",
-                f"Ask the server's administrator: sudo usermod -aG {door.operators} YOUR-USER",
+                _("You are in neither of the groups {operators} and {technicians}.").format(
+                    operators=door.operators, technicians=door.technicians
+                ),
+                _("Ask the server's administrator: sudo usermod -aG {operators} YOUR-USER").format(
+                    operators=door.operators
+                ),
             )
         return caller
 
@@ -227,8 +234,10 @@ def _roles(door: Door) -> tuple[Guard, Guard]:
         if not caller.technician:
             raise Problem(
                 "forbidden",
-                f"{caller.user} is an operator; this needs a technician.",
-                f"Ask a technician, or the administrator: sudo usermod -aG {door.technicians} {caller.user}",
+                _("{user} is an operator; this needs a technician.").format(user=caller.user),
+                _("Ask a technician, or the administrator: sudo usermod -aG {technicians} {user}").format(
+                    technicians=door.technicians, user=caller.user
+                ),
             )
         return caller
 
@@ -360,38 +369,3 @@ async def _watch(services: Services) -> AsyncIterator[bytes]:
                 await asyncio.wait_for(changed.wait(), WATCH_EVERY_S)
             except TimeoutError:
                 continue
-
-
-def _add_error_answers(app: FastAPI) -> None:
-    @app.exception_handler(Problem)
-    def refused(_: Request, problem: Problem) -> JSONResponse:
-        return _answer(HTTP_STATUS[problem.kind], problem.error, problem.hint)
-
-    @app.exception_handler(StoreError)
-    def storeless(_: Request, error: StoreError) -> JSONResponse:
-        return _answer(500, f"{error}.", "Is the server's disk full? See: labctl doctor")
-
-    @app.exception_handler(RequestValidationError)
-    def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"] if part != "body")
-        more = len(error.errors()) - 1
-        sentence = f"{where or 'The request'}: {first['msg']}" + (f" (and {more} more)" if more else "")
-        return _answer(400, sentence, "GET /openapi.json says what is expected.")
-
-    @app.exception_handler(HTTPException)
-    def http(_: Request, error: HTTPException) -> JSONResponse:
-        answer = _answer(error.status_code, str(error.detail), "GET /openapi.json lists what there is.")
-        answer.headers.update(error.headers or {})
-        return answer
-
-    @app.exception_handler(Exception)
-    def bug(request: Request, error: Exception) -> JSONResponse:
-        log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-        return _answer(
-            500, "The controller failed to do this; its log has the details.", "journalctl -u lab-controller"
-        )
-
-
-def _answer(status: int, error: str, hint: str) -> JSONResponse:
-    return JSONResponse({"error": error, "hint": hint}, status_code=status)

@@ -42,7 +42,7 @@ class Whoami(Model):
 
 
 class Condition(Model):
-    """One thing that holds, or not, about a station (contract.status.Condition)."""
+    """One thing that holds, or not, about a station; `message` is in the request's language."""
 
     type: str
     status: bool

@@ -22,7 +22,7 @@ from contract.wire import CONTRACT
 from controller.agent_client import AgentClient, Reaper
 from controller.books import Books
 from controller.discovery import Discovery
-from controller.failures import Address, Failure, clip
+from controller.failures import Address, Failure, clip, in_words
 from controller.pki import Leaf
 from controller.problems import Problem
 from controller.store.database import Tx
@@ -151,9 +151,11 @@ class Enrolment:
                 ):
                     self._books.store.raise_counter(tx, CRL)
                 self._books.store.drop_station(tx, station)
-            message = _("{id} refused at the last step: {reason}.").format(id=station, reason=done.message)
+            reason = clip(in_words(done.message))
+            message = _("{id} refused at the last step: {reason}.").format(id=station, reason=reason)
             return _NotThere("refused", Problem("refused", message, _code_hint()))
-        message = _("{id} did not confirm the last step: {reason}").format(id=station, reason=done.message)
+        reason = in_words(done.message)
+        message = _("{id} did not confirm the last step: {reason}").format(id=station, reason=reason)
         hint = _(
             "If labctl status shows it online in a minute, it is paired; else pair it with its new code."
         )
@@ -186,12 +188,11 @@ class Enrolment:
             )
             if isinstance(result, CommandResult):
                 message = _("{id} could not forget the lab: {reason}").format(
-                    id=station, reason=clip(result.message)
+                    id=station, reason=clip(in_words(result.message))
                 )
                 raise Problem("refused", message, hint)
-            raise Problem(
-                "away", _("{id} cannot be told: {reason}").format(id=station, reason=result.message), hint
-            )
+            reason = in_words(result.message)
+            raise Problem("away", _("{id} cannot be told: {reason}").format(id=station, reason=reason), hint)
         with self._books.database.write() as tx:
             self._books.store.revoke(tx, station_name(self._books.lab, station), self._books.clock.now())
             self._books.store.raise_counter(tx, CRL)
@@ -249,9 +250,10 @@ def _offered(agent: AgentClient, start: PairStart) -> PairOffer | Failure:
 def _not_there(station: str, place: Address, failure: Failure) -> _NotThere:
     if failure.kind == "away" and not failure.closed:
         hint = _("Is it switched on, and on this network? See: labctl discover")
-        return _NotThere("away", Problem("away", failure.message, hint))
+        return _NotThere("away", Problem("away", in_words(failure.message), hint))
     if failure.kind == "refused":
-        message = _("{id} will not be paired now: {reason}.").format(id=station, reason=failure.message)
+        reason = clip(in_words(failure.message))
+        message = _("{id} will not be paired now: {reason}.").format(id=station, reason=reason)
         return _NotThere("refused", Problem("refused", message, _code_hint()))
     message = _("What answers at {address} is not waiting to be paired.").format(address=place)
     hint = _("A PC of another lab must be let go first; on the PC itself: lab-agent unpair")

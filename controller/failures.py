@@ -8,6 +8,7 @@ from http.client import HTTPException, IncompleteRead, RemoteDisconnected
 from typing import Literal
 
 from contract.identity import DEFAULT_PORT
+from contract.sentence import Sentence, sentence, system_words
 from controller.words import _, mark
 
 FailureKind = Literal["away", "untrusted", "refused", "garbage"]
@@ -23,7 +24,7 @@ class Failure:
     """
 
     kind: FailureKind
-    message: str
+    message: Sentence
     status: int = 0
     closed: bool = False
     """"away": it was there and closed the connection."""
@@ -94,32 +95,36 @@ def failure_of(error: Exception, address: Address) -> Failure:
         if isinstance(one, ssl.SSLError) and not isinstance(one, ssl.SSLEOFError | ssl.SSLZeroReturnError):
             return Failure("untrusted", _untrusted(one, address))
     if any(isinstance(one, TimeoutError) for one in chain):
-        return Failure("away", _("No answer from {address}.").format(address=address))
+        return Failure("away", sentence("No answer from {address}.", address=str(address)))
     if any(isinstance(one, socket.gaierror) for one in chain):
-        text = _('The name "{name}" is not known on this network.')
-        return Failure("away", text.format(name=address.host))
+        return Failure("away", sentence('The name "{name}" is not known on this network.', name=address.host))
     for one in chain:
         if isinstance(one, ConnectionRefusedError):
-            return Failure("away", _("Nothing listens at {address}.").format(address=address))
+            return Failure("away", sentence("Nothing listens at {address}.", address=str(address)))
         if isinstance(one, OSError) and one.errno and not isinstance(one, ConnectionError | ssl.SSLError):
-            text = _("{address} cannot be reached: {reason}.")
-            return Failure("away", text.format(address=address, reason=(one.strerror or str(one)).lower()))
+            text = sentence(
+                "{address} cannot be reached: {why}.", address=str(address), why=system_words(one)
+            )
+            return Failure("away", text)
         if isinstance(one, HTTPException) and not isinstance(one, RemoteDisconnected | IncompleteRead):
-            text = _("What answers at {address} does not speak HTTP.")
-            return Failure("garbage", text.format(address=address))
-    return Failure("away", _("{address} closed the connection.").format(address=address), closed=True)
+            text = sentence("What answers at {address} does not speak HTTP.", address=str(address))
+            return Failure("garbage", text)
+    return Failure("away", sentence("{address} closed the connection.", address=str(address)), closed=True)
 
 
-def _untrusted(error: ssl.SSLError, address: Address) -> str:
+def _untrusted(error: ssl.SSLError, address: Address) -> Sentence:
     if isinstance(error, ssl.SSLCertVerificationError):
         table, reason = _VERIFICATION, error.verify_message.lower()
     else:
         table, reason = _ALERTS, error.reason or ""
     meaning = next((means for part, means in table if part in reason), None)
     if meaning is not None:
-        return _(meaning).format(address=address)
-    text = _("What answers at {address} broke off the handshake: {reason}.")
-    return text.format(address=address, reason=reason or "?")
+        return sentence(meaning, address=str(address))
+    return sentence(
+        "What answers at {address} broke off the handshake: {reason}.",
+        address=str(address),
+        reason=reason or "?",
+    )
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -142,6 +147,11 @@ LONGEST_WORDS = 500
 def printable(text: str) -> str:
     """A peer's words as one line without control characters: nothing that a terminal would obey."""
     return "".join(c if c.isprintable() else " " for c in text[:LONGEST_WORDS])
+
+
+def in_words(said: Sentence) -> str:
+    """A sentence, a peer's or our own, in the reader's language and printable."""
+    return printable(said.said(_))
 
 
 def clip(text: str) -> str:

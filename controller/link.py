@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from contract.exchange import Answer, Ask, CommandResult, Signed
+from contract.sentence import Sentence, sentence
 from contract.wire import CONTRACT
 from controller.agent_client import AgentClient, Peer, Reaper
 from controller.clock import Clock
@@ -31,7 +32,7 @@ from controller.core.asking import (
 )
 from controller.failures import Address, Failure
 from controller.live import Live
-from controller.words import _
+from controller.words import mark
 
 log = logging.getLogger(__name__)
 
@@ -229,7 +230,7 @@ class Link:
             if command_id in self._results:
                 return self._results.pop(command_id)
         view = self._shared.live.one(self.station)
-        return Failure("away", (view.note if view else "") or _("It did not answer in time."))
+        return Failure("away", (view.note if view else None) or sentence("It did not answer in time."))
 
     # The two threads
 
@@ -329,16 +330,19 @@ class Link:
             with self._lock:
                 self._telling = None
 
-    def _take(self, asked: Ask, answer: Answer, address: Address) -> str | None:
+    def _take(self, asked: Ask, answer: Answer, address: Address) -> Sentence | None:
         """Use an answer; returns what is wrong with one that is not worth it."""
         if answer.contract != CONTRACT:
-            return _("It speaks contract version {its}, this server {ours}: upgrade the older one.").format(
-                its=answer.contract, ours=CONTRACT
+            return sentence(
+                "It speaks contract version {its}, this server {ours}: upgrade the older one.",
+                its=answer.contract,
+                ours=CONTRACT,
             )
         for name in (answer.station, answer.status.station):
             if name != self.station:
-                text = _("It proved to be {id} and then called itself {other}.")
-                return text.format(id=self.station, other=name)
+                return sentence(
+                    "It proved to be {id} and then called itself {other}.", id=self.station, other=name
+                )
         with self._lock:
             self._known = after(self._known, self._out, asked, answer)
             out, known, moved = self._out, self._known, self._address != address
@@ -385,13 +389,19 @@ class Link:
         self.change(certificate=made)
 
 
-def _note(out: Outgoing, known: Heard) -> str:
+_REFUSED = {
+    "desired": mark("It refused its settings: {why}"),
+    "command": mark("It refused a command: {why}"),
+    "certificate": mark("It refused its new certificate: {why}"),
+    "revocations": mark("It refused the list of revoked certificates: {why}"),
+}
+
+
+def _note(out: Outgoing, known: Heard) -> Sentence | None:
     """What a technician should know of a station that answers."""
     if known.refusals:
         refusal = known.refusals[-1]
-        return _("It refused what it was sent ({what}): {message}").format(
-            what=refusal.what, message=refusal.message[:300]
-        )
+        return sentence(_REFUSED[refusal.what], why=refusal.message)
     if known.answer is not None and is_beyond(out, known.answer):
-        return _("It claims a revision this lab cannot have reached; pair it again.")
-    return ""
+        return sentence("It claims a revision this lab cannot have reached; pair it again.")
+    return None

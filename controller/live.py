@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from contract.exchange import Answer
+from contract.sentence import Sentence, sentence
 from controller.clock import Clock
 from controller.core.fleet import Hearing, Presence, Timings, heard, presence, remembered, unsteady
 from controller.failures import Address
-from controller.words import _
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Seen:
     address: Address
     heard_at: datetime | None = None
     answer: Answer | None = None
-    note: str = ""
+    note: Sentence | None = None
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class View:
     presence: Presence
     seen: Seen
     age_s: float | None
-    note: str
+    note: Sentence | None
 
 
 class Live:
@@ -60,7 +60,7 @@ class Live:
             self._stations.pop(station, None)
             self._tell()
 
-    def heard(self, station: str, answer: Answer, address: Address, note: str = "") -> None:
+    def heard(self, station: str, answer: Answer, address: Address, note: Sentence | None = None) -> None:
         """The station answered, and proved to be at `address`."""
         now = self._clock.monotonic()
         with self._changed:
@@ -75,7 +75,7 @@ class Live:
             if news or shown is not hearing.floor or (old.note, old.address) != (note, address):
                 self._tell()
 
-    def failed(self, station: str, note: str) -> None:
+    def failed(self, station: str, note: Sentence) -> None:
         """No answer, or one that is worth nothing: a sentence says why."""
         with self._changed:
             old = self._stations.get(station)
@@ -126,7 +126,8 @@ class Live:
         note = seen.note
         missing = unsteady(seen.hearing, now, self._timings)
         if missing is not None:
-            note = _(
-                "Its link comes and goes; it counts as online after {seconds:.0f} s more without a gap."
-            ).format(seconds=missing)
+            note = sentence(
+                "Its link comes and goes; it counts as online after {count} s more without a gap.",
+                count=round(missing),
+            )
         return View(station, shown, seen, age, note)

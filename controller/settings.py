@@ -121,7 +121,7 @@ id = {id}
 # What people read.
 name = {name}
 comune = {comune}
-# The language in which the server speaks of PCs: it or en.
+# The language of the log, and of answers to whoever asks in neither: it or en.
 language = {language}
 
 [data]

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterable, Mapping
 
 from contract.exchange import CommandResult, Signed
+from contract.sentence import sentence
 from controller.agent_client import Reaper
 from controller.clock import Clock
 from controller.core.asking import Outgoing
@@ -87,7 +88,7 @@ class Sync:
         """Have a command done; waits for its result."""
         link = self._link(station)
         if link is None:
-            return Failure("away", "The station is not known.")
+            return Failure("away", sentence("The station is not known."))
         return link.command(command_id, signed, timeout_s)
 
     def oldest_beat_s(self) -> float:

@@ -12,7 +12,7 @@ from msgspec import to_builtins
 from controller import door_models as m
 from controller.core.fleet import Presence
 from controller.discovery import Hint
-from controller.failures import Address, printable
+from controller.failures import Address, in_words, printable
 from controller.live import View
 from controller.store.repositories import Station
 from controller.words import _
@@ -36,7 +36,7 @@ def complaint(view: View) -> str | None:
     answer = view.seen.answer
     for condition in answer.status.conditions if answer else ():
         if condition.type == "Converged" and not condition.status and condition.reason in FAILED_REASONS:
-            return printable(condition.message)
+            return in_words(condition.message)
     return None
 
 
@@ -45,23 +45,24 @@ def standing(view: View | None, revision: int, old: str | None) -> Standing:
     if view is None:
         return Standing("failed", "offline", _("It was let go meanwhile."), over=True)
     shown = presence_word(view.presence)
+    note = in_words(view.note) if view.note else ""
     answer = view.seen.answer
     if answer is not None and answer.status.applied_revision >= revision:
         return Standing("applied", shown, "", over=True)
     if view.presence is Presence.OFFLINE:
-        reason = view.note or _("It is offline; it gets the revision when it returns.")
+        reason = note or _("It is offline; it gets the revision when it returns.")
         return Standing("waiting", shown, reason, over=True)
     if answer is None:
-        return Standing("waiting", shown, view.note, over=False)
+        return Standing("waiting", shown, note, over=False)
     for refusal in answer.refusals:
         if refusal.what == "desired" and refusal.revision in (None, revision):
-            return Standing("failed", shown, printable(refusal.message), over=True)
+            return Standing("failed", shown, in_words(refusal.message), over=True)
     if answer.status.desired_revision >= revision:
         broken = complaint(view)
         if broken is not None:
             return Standing("failed", shown, broken, over=broken != old)
         return Standing("waiting", shown, _("It is applying it."), over=False)
-    return Standing("waiting", shown, view.note or _("It has not taken it yet."), over=False)
+    return Standing("waiting", shown, note or _("It has not taken it yet."), over=False)
 
 
 def presence_word(presence: Presence) -> m.Presence:
@@ -98,12 +99,12 @@ def show_status(view: View, profile: str, desired: int) -> m.StationStatus:
                 type=c.type,
                 status=c.status,
                 reason=printable(c.reason),
-                message=printable(c.message),
+                message=in_words(c.message),
                 since=c.since,
             )
             for c in (report.conditions if report else ())
         ],
-        note=printable(view.note),
+        note=in_words(view.note) if view.note else "",
     )
 
 

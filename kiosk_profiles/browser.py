@@ -11,6 +11,15 @@ from pydantic import Field, JsonValue
 
 from kiosk_profiles.profile import Strict
 
+PROXY_POLICIES: dict[str, Any] = {
+    "ProxySettings": {
+        "ProxyMode": "fixed_servers",
+        "ProxyServer": "http://127.0.0.1:8118",
+        "ProxyBypassList": "<-loopback>",
+    }
+}
+"""Everything through the PC's own gate (agent/resources/network.py), its loopback addresses too."""
+
 PRINT_PAGES = ("chrome://print", "chrome-untrusted://print")
 """Without these two the print preview hangs (seen with Chromium 156)."""
 

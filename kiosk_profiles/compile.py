@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from contract.desired import BrowserPolicy, DesiredState, Desktop, Kernel, Resources, TimeSync
+from contract.desired import BrowserPolicy, DesiredState, Desktop, Kernel, Network, Resources, TimeSync
 from contract.wire import CONTRACT
 from kiosk_profiles import browser
 from kiosk_profiles.hosts import Pattern, parse_pattern
@@ -140,6 +140,8 @@ def _rows(resolved: Resolved) -> Iterator[Row]:
             yield _row(section, None, resolved.settings[(section,)].source)
     if resolved.managed("browser"):
         yield from _browser_rows(resolved)
+    if resolved.managed("network"):
+        yield from _network_rows(resolved)
     for key, setting in sorted(resolved.settings.items()):
         if len(key) < 2 or not resolved.managed(key[0]):
             continue
@@ -187,6 +189,18 @@ def _browser_rows(resolved: Resolved) -> Iterator[Row]:
         yield from (_row(f"browser.{name}", text, setting.source) for text, setting in resolved.chosen(name))
 
 
+def _network_rows(resolved: Resolved) -> Iterator[Row]:
+    """Hosts that parts of pages may come from, beside those that the browser may open."""
+    for name, _setting in resolved.chosen("services"):
+        placed = resolved.services.get(name)
+        if placed is not None:
+            for host in placed.bundle.network_only:
+                yield Row("network.allow", host, f"service {name}", placed.file, placed.lines.get(host, 1))
+    for key, setting in sorted(resolved.settings.items()):
+        if key[:2] == ("network", "allow"):
+            yield _row("network.allow", key[2], setting.source)
+
+
 def _tile_rows(resolved: Resolved) -> Iterator[Row]:
     for _, setting in resolved.chosen("tiles"):
         target = tile_target(resolved, setting.value)
@@ -216,6 +230,7 @@ def _fold(resolved: Resolved) -> Resources:
             found.setdefault(row.path, []).append(row.value)
     return Resources(
         browser_policy=_browser_policy(resolved, policies, found) if resolved.managed("browser") else None,
+        network=_network(resolved, found) if resolved.managed("network") else None,
         kernel=Kernel(sysctl=sysctl) if sysctl else None,
         desktop=_desktop(found) if resolved.managed("desktop") else None,
         time=TimeSync(servers=found["time.servers"][-1]) if "time.servers" in found else None,
@@ -227,8 +242,20 @@ def _browser_policy(
 ) -> BrowserPolicy:
     denied = sorted(set(found.get("browser.deny", ())))
     policies["URLBlocklist"] = [*policies.get("URLBlocklist", ()), *denied]
+    if resolved.managed("network"):
+        policies |= browser.PROXY_POLICIES
     policies |= browser.bookmark_policies(resolved.title, found.get("browser.tile", []))
     return BrowserPolicy(policies=policies, allow=tuple(sorted(set(found.get("browser.allow", ())))))
+
+
+def _network(resolved: Resolved, found: Mapping[str, list[Any]]) -> Network:
+    """Everything that is open to the browser is open through the proxy, and so are the parts of pages."""
+    patterns = (*resolved.allow, *map(parse_pattern, found.get("network.allow", ())))
+    hosts = {
+        f"{'.' if pattern.exact else ''}{pattern.host}" for pattern in patterns if "[" not in pattern.host
+    }
+    ports = {pattern.port for pattern in patterns if pattern.port and pattern.scheme != "http"}
+    return Network(hosts=tuple(sorted(hosts)), ports=tuple(sorted({443} | ports)))
 
 
 def _desktop(found: Mapping[str, list[Any]]) -> Desktop:

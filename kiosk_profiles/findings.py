@@ -6,16 +6,22 @@ an obvious cure, what to write instead. Texts go through gettext (domain
 """
 
 import gettext
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 Severity = Literal["error", "warning"]
 
 
+translated: ContextVar[Callable[[str], str] | None] = ContextVar("translated", default=None)
+"""Gives a text in the language of whoever will read it; None where that is the process's own."""
+
+
 def _(text: str, /, **values: object) -> str:
     """`text` in the reader's language, with `values` put in by name."""
-    said = gettext.dgettext("labctl", text)
+    said = (translated.get() or partial(gettext.dgettext, "labctl"))(text)
     return said.format(**values) if values else said
 
 

@@ -43,7 +43,7 @@ class Setting:
 
 Settings = Mapping[Key, Setting]
 
-SECTIONS = ("browser", "kernel", "desktop", "time")
+SECTIONS = ("browser", "network", "kernel", "desktop", "time")
 
 
 def merge(lower: Settings, upper: Settings) -> Settings:
@@ -61,6 +61,7 @@ def settings(loaded: Loaded[Layer], layer: str, file: str) -> Settings:
         *_top(model),
         *_unmanaged(model),
         *_browser(model),
+        *_network(model),
         *_kernel(model),
         *_desktop(model),
         *_time(model),
@@ -100,6 +101,11 @@ def _browser(model: Layer) -> _Said:
             yield ("browser", name), getattr(model.browser, name), ("browser", name)
     for name, value in model.browser.policies.items():
         yield ("browser", "policies", name), value, ("browser", "policies", name)
+
+
+def _network(model: Layer) -> _Said:
+    for index, host in enumerate(model.network.allow if model.network is not None else ()):
+        yield ("network", "allow", host), True, ("network", "allow", index)
 
 
 def _kernel(model: Layer) -> _Said:

@@ -191,6 +191,12 @@ class Time(Strict):
     servers: Annotated[list[Server], Field(min_length=1, max_length=8)]
 
 
+class Network(Strict):
+    """Hosts that serve parts of pages (pictures, scripts) and are never opened themselves."""
+
+    allow: list[HostPattern] = Field(default_factory=list)
+
+
 class Remove(Strict):
     """What a layer takes out of the lists below it."""
 
@@ -211,6 +217,7 @@ class Layer(Strict):
     tiles: list[Tile] = Field(default_factory=list)
     remove: Remove = Field(default_factory=Remove)
     browser: Browser | None = None
+    network: Network | None = None
     kernel: dict[Sysctl, Setting | None] | None = None
     desktop: Desktop | None = None
     time: Time | None = None

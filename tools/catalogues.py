@@ -26,19 +26,29 @@ ROOT = Path(__file__).parents[1]
 LANGUAGES = ("it", "en")
 
 
+Keywords = dict[str, tuple[int, int] | None]
+
+
 class Domain(NamedTuple):
     """One program's words: its gettext domain, the packages that speak through it, its catalogues."""
 
     name: str
     sources: tuple[str, ...]
     locales: Path
+    keywords: Keywords
 
 
-LABCTL = Domain("labctl", ("controller", "kiosk_profiles"), ROOT / "controller/cli/locale")
-LAB_AGENT = Domain("lab-agent", ("agent",), ROOT / "agent/locale")
-DOMAINS = (LABCTL, LAB_AGENT)
+OWN: Keywords = {"_": None, "mark": None, "gettext": None, "ngettext": (1, 2)}
+"""What is translated where it is made."""
+SENTENCES: Keywords = {"sentence": None}
+"""What is translated where it is read (contract.sentence)."""
 
-KEYWORDS = {"_": None, "mark": None, "gettext": None, "ngettext": (1, 2)}
+LABCTL = Domain(
+    "labctl", ("controller", "kiosk_profiles"), ROOT / "controller/cli/locale", {**OWN, **SENTENCES}
+)
+LAB_AGENT = Domain("lab-agent", ("agent",), ROOT / "agent/locale", OWN)
+AGENTS = Domain("sentences", ("agent",), ROOT / "contract/locale", SENTENCES)
+DOMAINS = (LABCTL, LAB_AGENT, AGENTS)
 
 
 def extracted(domain: Domain) -> Catalog:
@@ -49,7 +59,7 @@ def extracted(domain: Domain) -> Catalog:
             ROOT / source,
             method_map=[("**.py", "python")],
             options_map={},
-            keywords=KEYWORDS,
+            keywords=domain.keywords,
             comment_tags=("Translators:",),
             strip_comment_tags=True,
         ):

@@ -23,6 +23,7 @@ from agent.core.changes import (
     RemoveFile,
     WriteFile,
 )
+from contract.sentence import Sentence, sentence
 from contract.wire import Message, decode, encode
 
 _DIRECTORY = "directory:"
@@ -80,7 +81,11 @@ class FilePlanner:
             if wish.path in self._owned:
                 return ()
             adopted = Remember(kind=self._kind, key=wish.path, value=encode(Original()))
-            return (self._change(wish.path, Effect.NEUTRAL, "it is ours, and the journal forgot", adopted),)
+            return (
+                self._change(
+                    wish.path, Effect.NEUTRAL, sentence("it is ours, and the journal forgot"), adopted
+                ),
+            )
         actions: list[Action] = []
         for directory in _parents(wish.path):
             if not self._found.directories.get(directory, False):
@@ -96,7 +101,7 @@ class FilePlanner:
             return ()
         return (Remember(kind=self._kind, key=path, value=encode(Original(state=state))),)
 
-    def release(self, path: str, effect: Effect, why: str) -> Plan:
+    def release(self, path: str, effect: Effect, why: Sentence) -> Plan:
         """The change that puts back what stood at `path` before us; none if we do not own it."""
         if path not in self._owned:
             return ()
@@ -118,26 +123,26 @@ class FilePlanner:
             self._change(
                 path,
                 Effect.LOOSEN,
-                "nothing of ours is left in this directory of ours",
+                sentence("nothing of ours is left in this directory of ours"),
                 RemoveDirectory(path=path),
                 Forget(kind=self._kind, key=_DIRECTORY + path),
             )
             for path in spare
         )
 
-    def _change(self, subject: str, effect: Effect, why: str, *actions: Action) -> Change:
+    def _change(self, subject: str, effect: Effect, why: Sentence, *actions: Action) -> Change:
         return Change(kind=self._kind, subject=subject, effect=effect, why=why, actions=actions)
 
 
-def _difference(state: FileState | None, wish: FileWish) -> str:
+def _difference(state: FileState | None, wish: FileWish) -> Sentence:
     """Why a file has to be written, in a sentence."""
     if state is None:
-        return "the file is missing"
+        return sentence("the file is missing")
     if not state.ours:
-        return "it is not a regular file of root's"
+        return sentence("it is not a regular file of root's")
     if state.content != wish.content:
-        return "the content differs"
-    return f"the mode is {state.mode:o}, not {wish.mode:o}"
+        return sentence("the content differs")
+    return sentence("the mode is {mode}, not {wanted}", mode=f"{state.mode:o}", wanted=f"{wish.mode:o}")
 
 
 def _parents(path: str) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ import msgspec
 
 from contract.exchange import CommandResult, Signed
 from contract.pairing import Blob, PairDone, PairFinish, PairOffer, PairStart
+from contract.sentence import Sentence
 from contract.status import Condition
 from contract.wire import Message, Utc
 
@@ -27,7 +28,7 @@ class Delivered(Message, frozen=True, tag="delivered"):
 
     accepted: bool
     revision: int
-    message: str = ""
+    message: Sentence | None = None
 
 
 class Perform(Message, frozen=True, tag="perform"):
@@ -40,7 +41,7 @@ class Performed(Message, frozen=True, tag="performed"):
     """`result` is None where the command was refused before it could be known."""
 
     result: CommandResult | None
-    message: str = ""
+    message: Sentence | None = None
 
 
 class BeginPairing(Message, frozen=True, tag="begin-pairing"):
@@ -70,7 +71,7 @@ class PairingEnded(Message, frozen=True, tag="pairing-ended"):
 class Refused(Message, frozen=True, tag="refused"):
     """The enforcer would not: one sentence, and after how many seconds a new try makes sense."""
 
-    message: str
+    message: Sentence
     retry_after_s: float = 0
 
 
@@ -116,7 +117,7 @@ class SpakeResult(Message, frozen=True):
 
     offer: PairOffer | None = None
     identity: bytes = b""
-    error: str = ""
+    error: Sentence | None = None
 
 
 Request = Deliver | Perform | BeginPairing | EndPairing | Watch | Leave

@@ -4,6 +4,7 @@ One task on standard input, one Paper on standard output, both as JSON.
 """
 
 from contract.pairing import Blob
+from contract.sentence import Sentence
 from contract.wire import Message
 
 
@@ -33,9 +34,9 @@ Task = MakeRequest | CheckCertificate | CheckRevocations
 
 
 class Paper(Message, frozen=True):
-    """What came of a task; where `error` says something, nothing else counts."""
+    """What came of a task; where there is an `error`, nothing else counts."""
 
     pem: bytes = b""
     der: bytes = b""
     number: int = 0
-    error: str = ""
+    error: Sentence | None = None

@@ -7,10 +7,12 @@ for as long as the status stays the same.
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from functools import reduce
 
 import msgspec
 
 from agent.core.messages import EnforcerState
+from contract.sentence import Sentence, sentence
 from contract.status import Condition, ConditionType, Facts, StationState, StatusReport
 from contract.version import VERSION
 
@@ -22,6 +24,8 @@ DISK_BEGINS = (0.05, 2 * GIB)
 """A disk is full when less than this is free: the smaller of a fraction and bytes, so that
 neither a 2 TB disk nor the 100 MB of an EFI partition is judged by the other's measure."""
 DISK_ENDS = (0.08, 3 * GIB)
+_MOST_DISKS = 4
+"""So many full disks are named."""
 MEMORY_BEGINS, MEMORY_ENDS = 0.07, 0.12
 """Fraction of the memory that is still available."""
 HOT_BEGINS, HOT_ENDS = 90.0, 80.0
@@ -60,6 +64,7 @@ def report(seen: Seen, previous: StatusReport | None, now: datetime) -> StatusRe
     enforcer = seen.enforcer
     judged = (
         _disk(seen.facts, _was(before, "DiskPressure")),
+        _silence(seen.facts),
         _memory(seen.facts, _was(before, "MemoryPressure")),
         _heat(seen.facts, _was(before, "Overheated")),
         _clock(seen.facts, _was(before, "ClockSkewed")),
@@ -116,7 +121,7 @@ class _Verdict(msgspec.Struct, frozen=True):
     type: ConditionType
     status: bool
     reason: str
-    message: str
+    message: Sentence
 
 
 def _was(before: Iterable[Condition], kind: ConditionType) -> bool:
@@ -135,16 +140,31 @@ def _disk(facts: Facts, was: bool) -> _Verdict:
     fraction, most = DISK_ENDS if was else DISK_BEGINS
     full = [disk for disk in facts.disks if disk.free < min(disk.total * fraction, most)]
     if not full:
-        return _Verdict("DiskPressure", False, "Enough", "Every disk has room.")
-    which = ", ".join(f"{disk.mount} ({disk.free / GIB:.1f} of {disk.total / GIB:.1f} GiB)" for disk in full)
-    return _Verdict("DiskPressure", True, "DiskFull", f"Hardly anything is free on {which}; make room.")
+        return _Verdict("DiskPressure", False, "Enough", sentence("Every disk has room."))
+    first, *others = (
+        sentence("{size} on {mount}", size=_bytes(disk.free), mount=disk.mount) for disk in full[:_MOST_DISKS]
+    )
+    left = reduce(lambda some, one: sentence("{some}, {one}", some=some, one=one), others, first)
+    told = sentence("The disk is nearly full: {left} are left; make room.", left=left)
+    return _Verdict("DiskPressure", True, "DiskFull", told)
+
+
+def _silence(facts: Facts) -> _Verdict:
+    if not facts.silent:
+        return _Verdict("DiskSilent", False, "Answers", sentence("Every disk answers."))
+    told = sentence(
+        "The disk of {mounts} does not answer: it may be dying; save what is on it and replace it.",
+        mounts=", ".join(facts.silent),
+    )
+    return _Verdict("DiskSilent", True, "NoAnswer", told)
 
 
 def _memory(facts: Facts, was: bool) -> _Verdict:
     free = facts.memory_available / facts.memory_total if facts.memory_total else 1.0
     if free >= (MEMORY_ENDS if was else MEMORY_BEGINS):
-        return _Verdict("MemoryPressure", False, "Enough", "There is memory to spare.")
-    return _Verdict("MemoryPressure", True, "MemoryLow", f"Only {free:.0%} of the memory is available.")
+        return _Verdict("MemoryPressure", False, "Enough", sentence("There is memory to spare."))
+    told = sentence("Only {percent} of the memory is available.", percent=f"{free:.0%}")
+    return _Verdict("MemoryPressure", True, "MemoryLow", told)
 
 
 def _heat(facts: Facts, was: bool) -> _Verdict:
@@ -154,49 +174,51 @@ def _heat(facts: Facts, was: bool) -> _Verdict:
         sensor for sensor in facts.temperatures if limit <= sensor.celsius <= high and sensor.celsius > low
     ]
     if not hot:
-        return _Verdict("Overheated", False, "Cool", "Temperatures are as they should be.")
+        return _Verdict("Overheated", False, "Cool", sentence("Temperatures are as they should be."))
     worst = max(hot, key=lambda sensor: sensor.celsius)
-    return _Verdict(
-        "Overheated",
-        True,
-        "Hot",
-        f"{worst.sensor} is at {worst.celsius:.0f} °C; look for dust and a dead fan.",
+    told = sentence(
+        "{sensor} is at {celsius} °C; look for dust and a dead fan.",
+        sensor=worst.sensor,
+        celsius=round(worst.celsius),
     )
+    return _Verdict("Overheated", True, "Hot", told)
 
 
 def _clock(facts: Facts, was: bool) -> _Verdict:
     skew = facts.clock_skew_s
     if skew is None:
-        return _Verdict("ClockSkewed", False, "Unknown", "The clock was not yet compared with the server's.")
+        told = sentence("The clock was not yet compared with the server's.")
+        return _Verdict("ClockSkewed", False, "Unknown", told)
     if abs(skew) < (SKEW_ENDS_S if was else SKEW_BEGINS_S):
-        return _Verdict("ClockSkewed", False, "Right", "The clock agrees with the server's.")
-    size, side = _span(abs(skew)), "ahead of" if skew > 0 else "behind"
-    return _Verdict(
-        "ClockSkewed",
-        True,
-        "Ahead" if skew > 0 else "Behind",
-        f"The clock is {size} {side} the server's; check time synchronisation and the mainboard's battery.",
+        return _Verdict("ClockSkewed", False, "Right", sentence("The clock agrees with the server's."))
+    by = _span(abs(skew))
+    if skew > 0:
+        told = sentence(
+            "The clock is {time} ahead of the server's;"
+            " check time synchronisation and the mainboard's battery.",
+            time=by,
+        )
+        return _Verdict("ClockSkewed", True, "Ahead", told)
+    told = sentence(
+        "The clock is {time} behind the server's; check time synchronisation and the mainboard's battery.",
+        time=by,
     )
+    return _Verdict("ClockSkewed", True, "Behind", told)
 
 
 def _certificate(expires: datetime | None, now: datetime) -> _Verdict:
     if expires is None:
-        return _Verdict("CertificateExpiring", False, "None", "There is no certificate that could expire.")
-    left = expires - now
+        told = sentence("There is no certificate that could expire.")
+        return _Verdict("CertificateExpiring", False, "None", told)
+    left, day = expires - now, f"{expires:%Y-%m-%d}"
     if left <= timedelta(0):
-        return _Verdict(
-            "CertificateExpiring", True, "Expired", "The certificate has expired; pair the PC again."
-        )
+        told = sentence("The certificate has expired; pair the PC again.")
+        return _Verdict("CertificateExpiring", True, "Expired", told)
     if left < CERTIFICATE_BEGINS:
-        return _Verdict(
-            "CertificateExpiring",
-            True,
-            "NotRenewed",
-            f"The certificate ends on {expires:%Y-%m-%d} and was not renewed; see the server's log.",
-        )
-    return _Verdict(
-        "CertificateExpiring", False, "Valid", f"The certificate is good until {expires:%Y-%m-%d}."
-    )
+        told = sentence("The certificate ends on {day} and was not renewed; see the server's log.", day=day)
+        return _Verdict("CertificateExpiring", True, "NotRenewed", told)
+    told = sentence("The certificate is good until {day}.", day=day)
+    return _Verdict("CertificateExpiring", False, "Valid", told)
 
 
 def _link(seen: Seen, was: bool) -> _Verdict:
@@ -205,18 +227,23 @@ def _link(seen: Seen, was: bool) -> _Verdict:
     else:
         lost = not seen.link_up and seen.link_for_s >= LINK_BEGINS_S
     if lost:
-        return _Verdict(
-            "EnforcerLost",
-            True,
-            "NoAnswer",
-            "The part with rights does not answer; see journalctl -u lab-enforcer on the PC.",
-        )
-    return _Verdict("EnforcerLost", False, "Connected", "Both parts of the agent are running.")
+        told = sentence("The part with rights does not answer; see journalctl -u lab-enforcer on the PC.")
+        return _Verdict("EnforcerLost", True, "NoAnswer", told)
+    told = sentence("Both parts of the agent are running.")
+    return _Verdict("EnforcerLost", False, "Connected", told)
 
 
-def _span(seconds: float) -> str:
+def _span(seconds: float) -> Sentence:
     """A duration as a person says it: 40 s, 12 min, 5 h, 3 days."""
-    for size, unit in ((86400.0, "days"), (3600.0, "h"), (60.0, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"
+    if seconds >= 2 * 86400:
+        return sentence("{count} days", count=round(min(seconds / 86400, 1e9)))
+    if seconds >= 2 * 3600:
+        return sentence("{count} h", count=round(seconds / 3600))
+    if seconds >= 2 * 60:
+        return sentence("{count} min", count=round(seconds / 60))
+    return sentence("{count} s", count=round(seconds))
+
+
+def _bytes(count: int) -> str:
+    """A size as disks are sold and labctl shows it: powers of ten."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"

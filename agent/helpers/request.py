@@ -14,19 +14,22 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from agent.core.paperwork import CheckCertificate, CheckRevocations, MakeRequest, Paper, Task
+from contract.sentence import Told, sentence, system_words
 from contract.wire import ContractError, decode, encode
 
 
-class Unacceptable(Exception):
-    """What came is not what it should be; the text says why."""
+class Unacceptable(Told):
+    """What came is not what it should be; the sentence says why."""
 
 
 def main() -> None:
     """Do the task on standard input."""
     try:
         paper = do(decode(Task, sys.stdin.buffer.read()))  # type: ignore[arg-type]  # a union is no type[T], yet msgspec decodes one
-    except (ContractError, Unacceptable) as error:
-        paper = Paper(error=str(error))
+    except ContractError as error:
+        paper = Paper(error=sentence("the helper was not understood: {detail}", detail=str(error)))
+    except Unacceptable as error:
+        paper = Paper(error=error.sentence)
     sys.stdout.buffer.write(encode(paper))
 
 
@@ -53,25 +56,31 @@ def check_certificate(task: CheckCertificate) -> Paper:
     """The identity, key and certificate in one PEM text, if the certificate is what was asked for."""
     key = serialization.load_pem_private_key(task.key_pem, None)
     if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise Unacceptable("the pending key is not an elliptic curve key")
+        raise Unacceptable(sentence("the pending key is not an elliptic curve key"))
     try:
         certificate = x509.load_der_x509_certificate(task.certificate)
         certificate.verify_directly_issued_by(x509.load_der_x509_certificate(task.ca))
     except (ValueError, TypeError, InvalidSignature) as error:
-        raise Unacceptable(f"the certificate is not from the lab's authority ({_why(error)})") from None
+        raise Unacceptable(
+            sentence("the certificate is not from the lab's authority ({why})", why=system_words(error))
+        ) from None
     if certificate.public_key() != key.public_key():
-        raise Unacceptable("the certificate is for another key")
+        raise Unacceptable(sentence("the certificate is for another key"))
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     except (ValueError, x509.ExtensionNotFound) as error:
-        raise Unacceptable(f"the certificate lacks something ({_why(error)})") from None
+        raise Unacceptable(
+            sentence("the certificate lacks something ({why})", why=system_words(error))
+        ) from None
     if names.get_values_for_type(x509.DNSName) != [task.name]:
-        raise Unacceptable(f"the certificate is not for {task.name}")
+        raise Unacceptable(sentence("the certificate is not for {name}", name=task.name))
     if ExtendedKeyUsageOID.SERVER_AUTH not in usage:
-        raise Unacceptable("the certificate is not one for a server")
+        raise Unacceptable(sentence("the certificate is not one for a server"))
     if certificate.not_valid_after_utc <= datetime.now(UTC):
-        raise Unacceptable(f"the certificate ended on {certificate.not_valid_after_utc:%Y-%m-%d}")
+        raise Unacceptable(
+            sentence("the certificate ended on {day}", day=f"{certificate.not_valid_after_utc:%Y-%m-%d}")
+        )
     return Paper(pem=_key_pem(key) + certificate.public_bytes(serialization.Encoding.PEM))
 
 
@@ -82,9 +91,11 @@ def check_revocations(task: CheckRevocations) -> Paper:
         revocations = x509.load_der_x509_crl(task.revocations)
         number = revocations.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
     except (ValueError, x509.ExtensionNotFound) as error:
-        raise Unacceptable(f"that is no numbered revocation list ({_why(error)})") from None
+        raise Unacceptable(
+            sentence("that is no numbered revocation list ({why})", why=system_words(error))
+        ) from None
     if not isinstance(authority, ec.EllipticCurvePublicKey) or not revocations.is_signature_valid(authority):
-        raise Unacceptable("the revocation list is not signed by the lab's authority")
+        raise Unacceptable(sentence("the revocation list is not signed by the lab's authority"))
     return Paper(pem=revocations.public_bytes(serialization.Encoding.PEM), number=number)
 
 
@@ -92,10 +103,6 @@ def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-
-
-def _why(error: Exception) -> str:
-    return str(error) or type(error).__name__
 
 
 if __name__ == "__main__":

@@ -18,11 +18,12 @@ from spake2 import SPAKE2_B, SPAKEError
 from agent.core.messages import SpakeResult, SpakeTask
 from contract.identity import station_name
 from contract.pairing import SPAKE_CONTROLLER, SPAKE_STATION, PairFinish, PairOffer, confirmation
+from contract.sentence import Told, sentence, system_words
 from contract.wire import ContractError, decode, encode
 
 
-class PairingRefused(Exception):
-    """The other side did not prove itself; the text says how."""
+class PairingRefused(Told):
+    """The other side did not prove itself; the sentence says how."""
 
 
 def main() -> None:
@@ -33,8 +34,10 @@ def main() -> None:
         _say(SpakeResult(offer=attempt.offer))
         finish = decode(PairFinish, sys.stdin.buffer.readline())
         _say(SpakeResult(identity=attempt.finish(finish)))
-    except (PairingRefused, ContractError) as error:
-        _say(SpakeResult(error=str(error)))
+    except PairingRefused as error:
+        _say(SpakeResult(error=error.sentence))
+    except ContractError as error:
+        _say(SpakeResult(error=sentence("the helper was not understood: {detail}", detail=str(error))))
 
 
 class Attempt:
@@ -53,7 +56,7 @@ class Attempt:
         try:
             self._shared = spake.finish(task.start.message)
         except (SPAKEError, AssertionError, ValueError) as error:
-            raise PairingRefused("the key exchange's first message is not one") from error
+            raise PairingRefused(sentence("the key exchange's first message is not one")) from error
         self.offer = PairOffer(
             pairing=secrets.token_hex(16),
             message=self._message,
@@ -66,7 +69,7 @@ class Attempt:
         """Key and certificate as one PEM text, after the controller's proof. Raises PairingRefused."""
         due = self._confirmation("controller", finish.certificate)
         if finish.pairing != self.offer.pairing or not hmac.compare_digest(due, finish.confirmation):
-            raise PairingRefused("the controller did not prove that it knows the code")
+            raise PairingRefused(sentence("the controller did not prove that it knows the code"))
         certificate = self._checked(finish.certificate)
         key = self._key.private_bytes(
             serialization.Encoding.PEM,
@@ -86,12 +89,14 @@ class Attempt:
             certificate.verify_directly_issued_by(x509.load_der_x509_certificate(self._start.ca))
             names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         except Exception as error:  # noqa: BLE001  # whatever is wrong with it, it is no certificate of ours
-            raise PairingRefused(f"the certificate that came is not the lab's: {error}") from None
+            raise PairingRefused(
+                sentence("the certificate is not from the lab's authority ({why})", why=system_words(error))
+            ) from None
         due = station_name(self._start.lab, self._station)
         if names.get_values_for_type(x509.DNSName) != [due]:
-            raise PairingRefused(f"the certificate that came is not for {due}")
+            raise PairingRefused(sentence("the certificate is not for {name}", name=due))
         if certificate.public_key() != self._key.public_key():
-            raise PairingRefused("the certificate that came is for another key")
+            raise PairingRefused(sentence("the certificate is for another key"))
         return certificate
 
 

@@ -14,6 +14,7 @@ import msgspec
 from agent.core.changes import Change, Effect, FileState, Owned, Plan, Reader, RemoveFile
 from agent.core.files import FilePlanner, FileWish, Found, observe_files
 from contract.desired import BrowserPolicy, Resources
+from contract.sentence import sentence
 from contract.wire import Message
 
 NAME = "browser_policy"
@@ -23,7 +24,7 @@ ALLOW = f"{DIRECTORY}/60-lab-allow.json"
 ALLOW_KEY = "URLAllowlist"
 DENY_KEY = "URLBlocklist"
 
-_OUT = "the lab no longer manages the browser's policy"
+_OUT = sentence("the lab no longer manages the browser's policy")
 
 
 class Observed(Message, frozen=True):
@@ -61,7 +62,7 @@ def plan(wanted: Resources, observed: Observed, owned: Owned) -> Plan:
             kind=NAME,
             subject=path,
             effect=Effect.TIGHTEN,
-            why="a policy file that is not ours could override the lab's",
+            why=sentence("a policy file that is not ours could override the lab's"),
             actions=(*planner.remember(path, state), RemoveFile(path=path)),
         )
         for path, state in observed.strangers.items()

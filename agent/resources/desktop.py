@@ -9,6 +9,7 @@ keeps the session bar's strip even when the bar has died.
 from agent.core.changes import Effect, Owned, Plan, Reader
 from agent.core.files import FilePlanner, FileWish, Found, observe_files
 from contract.desired import Desktop, Resources
+from contract.sentence import sentence
 
 NAME = "desktop"
 OPENBOX = "/etc/lab-agent/openbox/rc.xml"
@@ -24,7 +25,7 @@ def plan(wanted: Resources, observed: Found, owned: Owned) -> Plan:
     """Both files as the section says; neither without a section."""
     planner = FilePlanner(NAME, observed, owned)
     if wanted.desktop is None:
-        out = "the lab no longer manages the desktop"
+        out = sentence("the lab no longer manages the desktop")
         return (
             *planner.release(XORG, Effect.LOOSEN, out),
             *planner.release(OPENBOX, Effect.LOOSEN, out),

@@ -8,6 +8,7 @@ somebody changes, so the enforcer's slow pass looks at them.
 from agent.core.changes import Change, Effect, Forget, Owned, Plan, Reader, Remember, SetKernel
 from agent.core.files import FilePlanner, FileWish, Found, observe_files
 from contract.desired import Resources
+from contract.sentence import sentence
 from contract.wire import Message
 
 NAME = "kernel"
@@ -42,7 +43,10 @@ def plan(wanted: Resources, observed: Observed, owned: Owned) -> Plan:
         if now == fold(value):
             continue
         remember = Remember(kind=NAME, key=_KEY + key, value=(now or "").encode())
-        why = f"it is {now}, not {fold(value)}" if now is not None else "this kernel has no such parameter"
+        if now is None:
+            why = sentence("this kernel has no such parameter")
+        else:
+            why = sentence("it is {value}, not {wanted}", value=now, wanted=fold(value))
         actions = (SetKernel(key=key, value=value),)
         changes.append(
             Change(
@@ -65,7 +69,7 @@ def plan(wanted: Resources, observed: Observed, owned: Owned) -> Plan:
                 kind=NAME,
                 subject=key,
                 effect=Effect.LOOSEN,
-                why="the lab no longer manages it",
+                why=sentence("the lab no longer manages it"),
                 actions=(SetKernel(key=key, value=back), forget) if differs else (forget,),
             )
         )
@@ -73,7 +77,7 @@ def plan(wanted: Resources, observed: Observed, owned: Owned) -> Plan:
     if section:
         changes += planner.put(FileWish(path=FILE, content=_text(section)), Effect.TIGHTEN)
     else:
-        changes += planner.release(FILE, Effect.LOOSEN, "the lab no longer manages the kernel")
+        changes += planner.release(FILE, Effect.LOOSEN, sentence("the lab no longer manages the kernel"))
     return (*changes, *planner.tidy((FILE,) if section else ()))
 
 

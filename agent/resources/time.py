@@ -8,12 +8,13 @@ changes and written after the restart, so a power cut in between is made good.
 from agent.core.changes import Action, Change, Effect, Forget, Owned, Plan, Reader, Remember, Run
 from agent.core.files import FilePlanner, FileWish, Found, observe_files
 from contract.desired import Resources
+from contract.sentence import Sentence, sentence
 
 NAME = "time"
 FILE = "/etc/systemd/timesyncd.conf.d/90-lab.conf"
 
 _HEAD = "# Written by lab-agent; what is changed here is put back.\n"
-_OUT = "the lab no longer manages the time"
+_OUT = sentence("the lab no longer manages the time")
 _LOADED = "loaded"
 _RESTART = Run(argv=("systemctl", "restart", "systemd-timesyncd.service"))
 
@@ -38,9 +39,8 @@ def plan(wanted: Resources, observed: Found, owned: Owned) -> Plan:
     written = planner.put(wish, Effect.NEUTRAL)
     if planner.is_right(wish) and owned.get(_LOADED) == wish.content:
         return (*written, *planner.tidy((FILE,)))
-    why = (
-        "timesyncd has not read its servers since they changed" if planner.is_right(wish) else written[0].why
-    )
+    unread = sentence("timesyncd has not read its servers since they changed")
+    why = unread if planner.is_right(wish) else written[0].why
     before = (forget, *(action for change in written for action in change.actions))
     loaded = Remember(kind=NAME, key=_LOADED, value=wish.content)
     return (_restart(why, before, loaded), *planner.tidy((FILE,)))
@@ -51,6 +51,6 @@ def watched(wanted: Resources) -> tuple[str, ...]:
     return () if wanted.time is None else (FILE,)
 
 
-def _restart(why: str, before: tuple[Action, ...], after: Action) -> Change:
+def _restart(why: Sentence, before: tuple[Action, ...], after: Action) -> Change:
     actions = (*before, _RESTART, after)
     return Change(kind=NAME, subject=FILE, effect=Effect.NEUTRAL, why=why, actions=actions)

@@ -17,7 +17,7 @@ from typing import Any, Self
 import click
 
 from controller.cli.errors import Failure
-from controller.cli.i18n import _
+from controller.cli.i18n import LANGUAGE, _
 
 DEFAULT_DOOR = "/run/lab-controller/door.sock"
 LONGEST_BYTES = 1 << 16
@@ -73,6 +73,7 @@ class Conversation:
     ) -> None:
         content = b"" if body is None else json.dumps(body).encode()
         head = f"{method} {target} HTTP/1.1\r\nHost: lab-controller\r\nConnection: close\r\n"
+        head += f"Accept-Language: {LANGUAGE}\r\n"
         if body is not None:
             head += f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n"
         self._buffer = bytearray()

@@ -14,6 +14,8 @@ LOCALE_DIR = str(Path(__file__).parent / "locale")
 _catalogue = gettext.translation(DOMAIN, LOCALE_DIR, fallback=True)
 _ = _catalogue.gettext
 ngettext = _catalogue.ngettext
+LANGUAGE = _catalogue.info().get("language", "en")
+"""What the terminal's locale comes to; the controller is asked to say what it says in this one too."""
 
 gettext.bindtextdomain(DOMAIN, LOCALE_DIR)
 gettext.textdomain(DOMAIN)

@@ -49,6 +49,7 @@ STATES = {
 CONDITIONS = {
     "Converged": mark("not as wanted"),
     "DiskPressure": mark("disk filling up"),
+    "DiskSilent": mark("disk does not answer"),
     "MemoryPressure": mark("short of memory"),
     "Overheated": mark("too hot"),
     "ClockSkewed": mark("clock wrong"),

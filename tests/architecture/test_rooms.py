@@ -29,7 +29,7 @@ ROOMS = {
     "spake2": {"agent/helpers/spake.py", "controller/enrolment.py"},
     "h11": {"agent/api.py"},
     "sqlite3": {"agent/journal.py", "controller/store/"},
-    "fastapi": {"controller/door.py"},
+    "fastapi": {"controller/door.py", "controller/door_errors.py"},
     "uvicorn": {"controller/door.py"},
     "signxml": {"kiosk_profiles/spid.py"},
     "defusedxml": {"kiosk_profiles/spid.py"},

@@ -5,8 +5,10 @@ from posixpath import dirname
 from agent.core.changes import (
     FileState,
     Forget,
+    LoadRules,
     MakeDirectory,
     Owned,
+    Reload,
     Remember,
     RemoveDirectory,
     RemoveFile,
@@ -15,6 +17,7 @@ from agent.core.changes import (
     WriteFile,
 )
 from agent.ports import ActionFailed, HostAction
+from contract.sentence import sentence
 
 
 class FakeHost:
@@ -34,6 +37,9 @@ class FakeHost:
                 self.directories.add(above)
                 above = dirname(above)
         self.parameters = dict(kernel or {})
+        self.users = {"root": 0, "kiosk": 1500}
+        self.tables: dict[str, str] = {}
+        self.units = {"systemd-timesyncd.service"}
         self.ran: list[tuple[str, ...]] = []
         self.broken: set[str] = set()
 
@@ -52,6 +58,15 @@ class FakeHost:
     def kernel(self, key: str) -> str | None:
         value = self.parameters.get(key)
         return None if value is None else " ".join(value.split())
+
+    def rules(self, table: str) -> str | None:
+        return self.tables.get(table)
+
+    def uid(self, user: str) -> int | None:
+        return self.users.get(user)
+
+    def running(self, unit: str) -> bool:
+        return unit in self.units
 
     def do(self, action: HostAction) -> None:
         match action:
@@ -77,19 +92,35 @@ class FakeHost:
             case SetKernel(key, value):
                 self._may(key)
                 if key not in self.parameters:
-                    raise ActionFailed(f"cannot set {key}: no such parameter")
+                    raise ActionFailed(sentence("cannot set {key}: no such parameter", key=key))
                 self.parameters[key] = value
+            case LoadRules(table, rules):
+                self._may(table)
+                self.tables.pop(table, None)
+                if rules:
+                    self.tables[table] = rules
+            case Reload(unit):
+                self._may(unit)
+                self.units.add(unit)
             case Run(argv):
                 self._may(argv[0])
                 self.ran.append(argv)
+                if argv[:1] == ("systemctl",):
+                    (self.units.discard if argv[1] == "stop" else self.units.add)(argv[2])
 
-    def snapshot(self) -> tuple[dict[str, FileState], set[str], dict[str, str]]:
+    def snapshot(self) -> tuple[object, ...]:
         """Everything there is, to compare before and after."""
-        return dict(self.files), set(self.directories), dict(self.parameters)
+        return (
+            dict(self.files),
+            set(self.directories),
+            dict(self.parameters),
+            dict(self.tables),
+            set(self.units),
+        )
 
     def _may(self, what: str) -> None:
         if what in self.broken:
-            raise ActionFailed(f"{what} is broken in this test")
+            raise ActionFailed(sentence("{what} is broken in this test", what=what))
 
 
 class FakeMemory:

@@ -47,6 +47,7 @@ from agent.settings import Paths
 from contract.exchange import EXCHANGE_PATH, Answer, Ask, CommandResult
 from contract.identity import controller_name, station_name
 from contract.pairing import PairDone, PairOffer
+from contract.sentence import sentence
 from contract.wire import CONTRACT, decode, encode
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -180,7 +181,7 @@ class EnforcerPeer:
         self.asked: list[Request] = []
         self.replies: dict[type[Any], Reply] = {
             Deliver: Delivered(True, 1),
-            Perform: Performed(CommandResult("0" * 32, True, "done")),
+            Perform: Performed(CommandResult("0" * 32, True, sentence("done"))),
             BeginPairing: PairingBegun(PairOffer("try", b"message", STATION, b"request", bytes(32))),
             EndPairing: PairingEnded(PairDone(STATION)),
         }
@@ -256,7 +257,9 @@ class EnforcerPeer:
                 self.asked.append(call.request)
             self.before_reply(call.request)
             with self._lock:
-                _write(link, Return(call.number, self.replies.get(type(call.request), Refused("no"))))
+                _write(
+                    link, Return(call.number, self.replies.get(type(call.request), Refused(sentence("no"))))
+                )
 
 
 def _write(link: socket.socket, message: Return) -> None:

@@ -259,7 +259,7 @@ def test_nobody_there_says_how_to_look(desk: Desk) -> None:
 
 
 def test_a_pc_that_refuses_at_the_end_is_no_station(desk: Desk) -> None:
-    with Screen(last=(409, b'{"error": "the clock is wrong"}')) as screen:
+    with Screen(last=(409, b'{"error": {"text": "the clock is wrong"}}')) as screen:
         problem = desk.refused(screen.address)
     assert "the clock is wrong" in problem.error
     assert desk.stations == []
@@ -312,7 +312,7 @@ def test_a_pc_that_refuses_to_be_paired_again_is_gone_and_its_certificate_revoke
 ) -> None:
     with Screen() as screen:
         running.services.pair("pc-03", CODE, str(screen.address))
-    with Screen(last=(409, b'{"error": "the disk is full"}')) as screen, pytest.raises(Problem):
+    with Screen(last=(409, b'{"error": {"text": "the disk is full"}}')) as screen, pytest.raises(Problem):
         running.services.pair("pc-03", CODE, str(screen.address))
     assert running.services.status().stations == []
     held = x509.load_pem_x509_crl(next(tmp_path.rglob("revocations.pem")).read_bytes())

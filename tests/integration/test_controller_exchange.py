@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from contract.exchange import Answer, Ask, CommandResult, Refusal
+from contract.sentence import sentence
 from controller.clock import Clock
 from controller.core.asking import MAX_JUMP, Outgoing
 from controller.core.fleet import Presence, Timings
@@ -105,7 +106,9 @@ class Memory:
             if ask.revocations is not None:
                 self.revocations = int(ask.revocations)
             if ask.commands:
-                results = tuple(CommandResult(c.payload.decode(), True, "done") for c in ask.commands)
+                results = tuple(
+                    CommandResult(c.payload.decode(), True, sentence("done")) for c in ask.commands
+                )
             if ask.hold_s:
                 self.changed.wait_for(lambda: ask.seen != f"n{self.count}", ask.hold_s)
             return answer(
@@ -173,7 +176,7 @@ def test_what_is_replaced_while_nobody_answers_is_not_waited_for(
 def test_what_is_wanted_is_said_and_seen_applied(desk: Desk, station: Station) -> None:
     desk.start(station.address, sealed(desk, 7))
     view = desk.seen(lambda view: bool(view.seen.answer and view.seen.answer.status.applied_revision == 7))
-    assert (view.presence, view.note) == (Presence.ONLINE, "")
+    assert (view.presence, view.note) == (Presence.ONLINE, None)
     sent = [ask for ask in station.asked if ask.desired]
     assert len(sent) == 1, "once is enough"
     desk.sync.want({"pc-01": (8, desk.keys.pki.sign(b"8"))})
@@ -198,7 +201,9 @@ def test_a_command_comes_back_with_its_result_and_is_not_sent_again(desk: Desk, 
     desk.start(station.address)
     desk.seen(lambda view: view.presence is Presence.ONLINE)
     signed = desk.keys.pki.sign(b"0" * 32)
-    assert desk.sync.command("pc-01", "0" * 32, signed, PATIENCE_S) == CommandResult("0" * 32, True, "done")
+    assert desk.sync.command("pc-01", "0" * 32, signed, PATIENCE_S) == CommandResult(
+        "0" * 32, True, sentence("done")
+    )
     desk.sync.want({"pc-01": (8, desk.keys.pki.sign(b"8"))})
     desk.seen(lambda view: bool(view.seen.answer and view.seen.answer.status.applied_revision == 8))
     assert not station.asked[-1].commands
@@ -208,17 +213,17 @@ def test_a_command_to_nobody_fails_soon(desk: Desk) -> None:
     desk.start(Address("127.0.0.1", 1))
     failure = desk.sync.command("pc-01", "0" * 32, desk.keys.pki.sign(b"x"), PATIENCE_S)
     assert isinstance(failure, Failure)
-    assert "Nothing listens" in failure.message
+    assert "Nothing listens" in str(failure.message)
 
 
 def test_a_refused_desired_state_is_noted_and_not_sent_for_ever(desk: Desk, keys: Keys) -> None:
     def refuse(ask: Ask) -> Answer:
-        refusals = (Refusal("desired", "no room on the disk", 7),) if ask.desired else ()
+        refusals = (Refusal("desired", sentence("no room on the disk"), 7),) if ask.desired else ()
         return answer(refusals=refusals)
 
     with Station(refuse, server_tls(keys.station()[1])) as station:
         desk.start(station.address, sealed(desk, 7))
-        desk.seen(lambda view: "no room on the disk" in view.note)
+        desk.seen(lambda view: "no room on the disk" in str(view.note))
         before = len(station.asked)
         _until(lambda: len(station.asked) > before + 2)
         assert sum(1 for ask in station.asked if ask.desired) == 1
@@ -258,7 +263,7 @@ def test_bad_company_costs_its_own_thread_and_is_noted(
 ) -> None:
     with Station(lambda _: made(), server_tls(keys.station()[1])) as station:
         desk.start(station.address, sealed(desk, 3))
-        desk.seen(lambda view: says in view.note)
+        desk.seen(lambda view: says in str(view.note))
     assert desk.decided.aheads == []
 
 
@@ -384,7 +389,7 @@ def test_a_station_that_returns_is_heard_as_soon_as_it_is_woken(
     desk: Desk, keys: Keys, memory: Memory
 ) -> None:
     desk.start(Address("127.0.0.1", 1))
-    desk.seen(lambda view: view.note != "")
+    desk.seen(lambda view: view.note is not None)
     with Station(memory, server_tls(keys.station()[1])) as station:
         desk.decided.elsewhere = [station.address]
         desk.sync.wake("pc-01")

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -22,7 +23,7 @@ from agent.core.messages import (
     Refused,
     Request,
 )
-from contract.exchange import EXCHANGE_PATH, CommandResult, Signed
+from contract.exchange import EXCHANGE_PATH, CommandResult, Fault, Signed
 from contract.pairing import (
     PAIR_FINISH_PATH,
     PAIR_START_PATH,
@@ -30,6 +31,7 @@ from contract.pairing import (
     PairOffer,
     PairStart,
 )
+from contract.sentence import sentence
 from contract.status import Condition, StatusReport
 from contract.wire import CONTRACT, MAX_MESSAGE_BYTES, decode, encode
 from tests.integration.front_kit import (
@@ -162,26 +164,26 @@ def test_the_state_follows_the_revisions(lab: Lab) -> None:
     lab.enforcer.say(profile="maintenance")
     eventually(lambda: controller.ask().status.state == "maintenance")
     now = datetime.now(UTC)
-    wrong = Condition("Converged", False, "Failed", "It did not work.", now)
+    wrong = Condition("Converged", False, "Failed", sentence("It did not work."), now)
     lab.enforcer.say(profile="citizen", conditions=(wrong,))
     eventually(lambda: controller.ask().status.state == "out-of-service")
     assert condition(controller.ask().status, "Converged") == wrong
 
 
 def test_a_refused_desired_state_is_a_refusal(lab: Lab) -> None:
-    lab.enforcer.replies[Deliver] = Delivered(False, 7, "The signature is not the lab's.")
+    lab.enforcer.replies[Deliver] = Delivered(False, 7, sentence("The signature is not the lab's."))
     answer = lab.connect().ask(desired=SIGNED)
-    assert [(r.what, r.message, r.revision) for r in answer.refusals] == [
+    assert [(r.what, str(r.message), r.revision) for r in answer.refusals] == [
         ("desired", "The signature is not the lab's.", 7)
     ]
 
 
 def test_commands_are_performed_and_their_results_come_back(lab: Lab) -> None:
     answer = lab.connect().ask(commands=(SIGNED, SIGNED))
-    assert answer.results == (CommandResult("0" * 32, True, "done"),) * 2
-    lab.enforcer.replies[Perform] = Performed(None, "That is for another station.")
+    assert answer.results == (CommandResult("0" * 32, True, sentence("done")),) * 2
+    lab.enforcer.replies[Perform] = Performed(None, sentence("That is for another station."))
     refused = lab.connect().ask(commands=(SIGNED,))
-    assert refused.refusals[0].message == "That is for another station."
+    assert str(refused.refusals[0].message) == "That is for another station."
 
 
 def test_the_enforcer_gone_and_back(lab: Lab) -> None:
@@ -197,7 +199,7 @@ def test_the_enforcer_gone_and_back(lab: Lab) -> None:
     assert answer.status.state == "out-of-service"
     assert answer.status.applied_revision == 1
     refused = controller.ask(desired=SIGNED)
-    assert "lab-enforcer" in refused.refusals[0].message
+    assert "lab-enforcer" in str(refused.refusals[0].message)
     lab.enforcer.start()
     held.send(hold_s=60, seen=refused.news)
     answer = held.recv()
@@ -256,8 +258,9 @@ def test_a_wrong_ask_gets_one_sentence(lab: Lab, body: bytes, words: str) -> Non
     controller.connection.request("POST", EXCHANGE_PATH, body)
     status, fault = read(controller.connection)
     assert status == 400
-    assert words in fault["error"]
-    assert fault["error"].endswith(".")
+    said = str(msgspec.convert(fault, Fault).error)
+    assert words in said
+    assert said.endswith(".")
     controller.ask()  # the connection is still good
 
 
@@ -320,12 +323,15 @@ def test_unpairing_closes_everything_and_shows_the_pairing_door(lab: Lab) -> Non
 
 @pytest.mark.parametrize(
     ("reply", "status"),
-    [(Refused("Too many tries.", 2.0), 429), (Refused("No such attempt."), 409)],
+    [(Refused(sentence("Too many tries."), 2.0), 429), (Refused(sentence("No such attempt.")), 409)],
 )
 def test_a_refused_pairing_says_why(unpaired: Lab, reply: Refused, status: int) -> None:
     unpaired.enforcer.replies[EndPairing] = reply
     finish = PairFinish("try", b"certificate", bytes(32))
-    assert unpaired.front.post(PAIR_FINISH_PATH, encode(finish)) == (status, {"error": reply.message})
+    assert unpaired.front.post(PAIR_FINISH_PATH, encode(finish)) == (
+        status,
+        {"error": {"text": reply.message.text}},
+    )
 
 
 def test_pairing_without_an_enforcer_says_what_to_do(unpaired: Lab) -> None:
@@ -334,7 +340,7 @@ def test_pairing_without_an_enforcer_says_what_to_do(unpaired: Lab) -> None:
 
     def refused() -> bool:
         status, body = unpaired.front.post(PAIR_FINISH_PATH, encode(finish))
-        return status == 503 and "try again" in body["error"]
+        return status == 503 and "try again" in str(msgspec.convert(body, Fault).error)
 
     assert eventually(refused)
 
@@ -371,7 +377,7 @@ def test_any_ask_is_answered_or_a_fault_of_one_sentence(lab: Lab, fields: dict[s
     controller = lab.connect()
     controller.connection.request("POST", EXCHANGE_PATH, json.dumps(good | fields | {"hold_s": 0}).encode())
     status, body = read(controller.connection)
-    assert status == 200 or (status == 400 and body["error"].endswith("."))
+    assert status == 200 or (status == 400 and str(msgspec.convert(body, Fault).error).endswith("."))
     assert controller.ask().station == STATION
     controller.close()
     assert "Traceback" not in lab.front.log()

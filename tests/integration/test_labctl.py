@@ -101,6 +101,10 @@ def test_the_main_job_of_a_technician(lab: Lab) -> None:
     published = lab.labctl("profile", "publish", "citizen", "--why", "the first", "--wait", str(PATIENCE_S))
     assert published.returncode == 0, published.stdout + published.stderr
     _until(lambda: _status(lab)["applied"] == _status(lab)["desired"] > 0)
+    italian = labctl("status", "--json", door=lab.door, LANG="it_IT.UTF-8")
+    said = {one["type"]: one["message"] for one in json.loads(italian.stdout)["stations"][0]["conditions"]}
+    assert said["EnforcerLost"] == "Tutte e due le parti dell'agente sono in funzione."
+    assert said["Converged"] == f"la revisione {_status(lab)['applied']} è in vigore"
     policies = lab.pc / "etc/chromium/policies/managed"
     assert list(policies.glob("*.json"))
 

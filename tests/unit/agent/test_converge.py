@@ -14,6 +14,7 @@ from agent.ports import HostAction
 from agent.resources import KINDS
 from agent.resources.browser_policy import ALLOW, DENY
 from contract.desired import BrowserPolicy, Desktop, Kernel, Resources, TimeSync
+from contract.sentence import sentence
 from tests.fakes.host import FakeHost, FakeMemory
 
 PARAMETERS = {"kernel.sysrq": "438", "net.ipv4.ip_forward": "1", "kernel.dmesg_restrict": "0"}
@@ -120,7 +121,7 @@ def test_a_plan_that_fails_anywhere_leaves_the_tighter_state_and_says_why() -> N
             break
         failed += 1
         assert outcome.failed is not None
-        assert "broken in this test" in outcome.reason
+        assert "broken in this test" in str(outcome.reason)
         # Whatever was allowed before and is not in the new list, or is new in it, is not reachable
         # unless everything that tightens has been done.
         tightening = [change for change in outcome.done if change.effect is Effect.TIGHTEN]
@@ -141,7 +142,7 @@ def test_a_parameter_the_kernel_does_not_have_is_named() -> None:
     host = bare_host()
     outcome = converge(KINDS, Resources(kernel=Kernel(sysctl={"kernel.no_such": "1"})), host, FakeMemory())
     assert not outcome.converged
-    assert "kernel.no_such" in outcome.reason
+    assert "kernel.no_such" in str(outcome.reason)
 
 
 class Fidget:
@@ -155,7 +156,13 @@ class Fidget:
     def plan(self, wanted: Resources, observed: msgspec.Struct, owned: Owned) -> Plan:
         action = SetKernel(key="kernel.sysrq", value="0")
         return (
-            Change(kind="fidget", subject="it", effect=Effect.NEUTRAL, why="it differs", actions=(action,)),
+            Change(
+                kind="fidget",
+                subject="it",
+                effect=Effect.NEUTRAL,
+                why=sentence("it differs"),
+                actions=(action,),
+            ),
         )
 
     def watched(self, wanted: Resources) -> tuple[str, ...]:
@@ -167,7 +174,7 @@ def test_a_fight_is_given_up_and_told() -> None:
     outcome = converge((fidget,), Resources(), bare_host(), FakeMemory())
     assert not outcome.converged
     assert len(outcome.done) == ROUNDS
-    assert "does not stay as set" in outcome.reason
+    assert "does not stay as set" in str(outcome.reason)
 
 
 def test_documents_are_written_for_people() -> None:

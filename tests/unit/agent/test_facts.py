@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.facts import FactsReader, read_hardware, sayable
+from agent.disks import sayable
+from agent.facts import FactsReader, read_hardware
 from contract.status import Facts
 from contract.wire import decode, encode
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from agent.core.messages import EnforcerState
 from agent.core.status import GIB, Seen, notable, report, state
+from contract.sentence import sentence
 from contract.status import (
     Condition,
     ConditionType,
@@ -156,7 +157,7 @@ def test_a_clock_near_the_limit_does_not_flap(skews: list[float]) -> None:
     ],
 )
 def test_a_skew_is_said_as_a_person_says_it(skew: float, words: str) -> None:
-    assert words in condition(report(seen(clock_skew_s=skew), None, NOW), "ClockSkewed").message
+    assert words in str(condition(report(seen(clock_skew_s=skew), None, NOW), "ClockSkewed").message)
 
 
 def test_sensors_that_are_not_connected_do_not_burn() -> None:
@@ -181,7 +182,7 @@ def test_an_unpaired_pc_has_no_certificate_to_lose() -> None:
 
 
 def wrong(kind: ConditionType, status: bool) -> Condition:
-    return Condition(kind, status, "Because", "Because.", NOW)
+    return Condition(kind, status, "Because", sentence("Because."), NOW)
 
 
 @pytest.mark.parametrize(
@@ -244,5 +245,5 @@ def test_a_report_is_the_same_again_and_every_message_a_sentence(
     assert notable(later, "riva") == notable(first, "riva")
     assert later.conditions == first.conditions, "since stays with an unchanged status"
     for found in first.conditions:
-        assert found.message.endswith(".")
+        assert str(found.message).endswith(".")
         assert found.reason.isalnum()

@@ -12,6 +12,7 @@ from contract.desired import DesiredState
 from contract.exchange import Answer, Ask, Command, CommandResult, Fault, Position, Signed
 from contract.identity import controller_name, is_label, station_name
 from contract.pairing import PairDone, PairFinish, PairOffer, PairStart, confirmation
+from contract.sentence import Sentence
 from contract.status import Condition, Facts, StatusReport
 from contract.wire import MAX_MESSAGE_BYTES, ContractError, Message, decode, encode
 
@@ -20,7 +21,7 @@ TYPES: dict[str, type[Message]] = {
     kind.__name__: kind
     for kind in (
         *(Ask, Answer, Signed, Command, CommandResult, Fault, Position, DesiredState, StatusReport),
-        *(Facts, Condition, PairStart, PairOffer, PairFinish, PairDone),
+        *(Facts, Condition, Sentence, PairStart, PairOffer, PairFinish, PairDone),
     )
 }
 FILES = sorted(GOLDEN.rglob("*.json"))

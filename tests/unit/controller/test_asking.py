@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.exchange import Ask, Refusal, Signed
+from contract.sentence import sentence
 from contract.status import Condition
 from contract.wire import CONTRACT
 from controller.core.asking import Heard, Outgoing, after, has_news, is_ahead, listen, tell
@@ -46,7 +47,7 @@ def test_a_station_that_is_behind_gets_what_it_lacks() -> None:
 def test_what_was_refused_is_not_offered_again_until_something_differs() -> None:
     behind = report(desired_revision=6)
     refused = answer(
-        status=behind, revocation_number=3, refusals=(Refusal("desired", "no room on the disk"),)
+        status=behind, revocation_number=3, refusals=(Refusal("desired", sentence("no room on the disk")),)
     )
     state = after(Heard(), OUT, ASKED, refused)
     assert tell(OUT, state, AT).desired is None
@@ -54,7 +55,7 @@ def test_what_was_refused_is_not_offered_again_until_something_differs() -> None
     assert tell(OUT, later, AT).desired is None
     assert later.refusals
     assert tell(replace(OUT, revision=8), later, AT).desired == SEALED
-    full = Condition("JournalFailed", True, "CannotWrite", "make room on the disk", AT)
+    full = Condition("JournalFailed", True, "CannotWrite", sentence("make room on the disk"), AT)
     told = after(
         later, OUT, ASKED, answer(status=report(desired_revision=6, conditions=(full,)), revocation_number=3)
     )
@@ -66,7 +67,7 @@ def test_what_was_refused_is_not_offered_again_until_something_differs() -> None
         answer(
             status=report(desired_revision=6, conditions=(full,)),
             revocation_number=3,
-            refusals=(Refusal("desired", "no room on the disk"),),
+            refusals=(Refusal("desired", sentence("no room on the disk")),),
         ),
     )
     assert tell(OUT, again, AT).desired is None
@@ -81,7 +82,7 @@ def test_a_refusal_of_what_was_replaced_meanwhile_says_nothing_of_the_new() -> N
     newer = replace(OUT, revision=8, desired=Signed(payload=b"newer", signature=bytes(64)))
     status = report(desired_revision=6)
     refused = answer(
-        status=status, revocation_number=3, refusals=(Refusal("desired", "no room on the disk"),)
+        status=status, revocation_number=3, refusals=(Refusal("desired", sentence("no room on the disk")),)
     )
     state = after(Heard(), newer, ASKED, refused)
     assert tell(newer, state, AT).desired == newer.desired

@@ -210,7 +210,10 @@ def test_diff_says_what_a_publication_would_do_and_does_nothing(office: Office) 
     office.publish()
     office.layer("allow: [https://x.example]\n", "layers/pc/pc-01.yaml")
     changes = office.publishing.diff("citizen")
-    assert [(one.before, one.after) for one in changes["pc-01"]] == [(None, "https://x.example")]
+    assert [(one.path, one.before, one.after) for one in changes["pc-01"]] == [
+        ("browser.allow", None, "https://x.example"),
+        ("network.hosts", None, "x.example"),
+    ]
     assert changes["pc-02"] == ()
     assert office.state("pc-01").revision == 1
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.exchange import Refusal
+from contract.sentence import Sentence, sentence
 from contract.status import Condition, Disk, Nic
 from controller.core.fleet import Hearing, Presence
 from controller.failures import LONGEST_WORDS, Address, clip, printable
@@ -18,12 +19,13 @@ from controller.views import show_inventory, show_status, standing
 from tests.unit.controller.facts import AT, FACTS, answer, report
 
 EVIL = "\x1b]0;all is well\x07\x1b[2J\r\npc-04  online\x9b31m\u202e"
+LIE = Sentence(f"{EVIL} {{evil}} {{evil.__class__}}", {"evil": Sentence("{more}", {"more": EVIL})})
 
 
 def heard(**changes: Any) -> View:
-    refusals = (Refusal("desired", EVIL, 7),)
+    refusals = (Refusal("desired", LIE, 7),)
     seen = Seen(Hearing(), Address("10.0.0.3"), AT, answer(status=report(**changes), refusals=refusals))
-    return View("pc-01", Presence.ONLINE, seen, 1.0, f"It said: {EVIL}")
+    return View("pc-01", Presence.ONLINE, seen, 1.0, sentence("It said: {evil}", evil=EVIL))
 
 
 def strings(value: object) -> list[str]:
@@ -34,7 +36,7 @@ def strings(value: object) -> list[str]:
     return [value] if isinstance(value, str) else []
 
 
-BROKEN = Condition("Converged", False, "ActionFailed", EVIL, AT)
+BROKEN = Condition("Converged", False, "ActionFailed", LIE, AT)
 
 
 @pytest.fixture
@@ -46,7 +48,7 @@ def view() -> View:
         disks=(Disk(EVIL, 1, 1),),
         nics=(Nic(EVIL, EVIL, (EVIL,), True, 0, 0, 0),),
     )
-    odd = Condition("Overheated", True, EVIL, EVIL, AT)
+    odd = Condition("Overheated", True, EVIL, LIE, AT)
     return heard(conditions=(BROKEN, odd), facts=facts, version=EVIL)
 
 

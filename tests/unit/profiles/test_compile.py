@@ -32,7 +32,10 @@ def test_a_site_served_in_the_lab_over_http() -> None:
     assert policy.policies["RestoreOnStartupURLs"] == ["http://portale.test/"]
     assert policy.policies["URLBlocklist"][0] == "*"
     assert "URLAllowlist" not in policy.policies
-    assert "ProxySettings" not in policy.policies
+    assert policy.policies["ProxySettings"]["ProxyServer"] == "http://127.0.0.1:8118"
+    network = desired.resources.network
+    assert network is not None
+    assert network.hosts == (".portale.test",)
     assert (desired.contract, desired.lab, desired.station, desired.revision) == (
         CONTRACT,
         "lazio-01",
@@ -102,7 +105,7 @@ def test_explain_says_what_is_not_managed() -> None:
     unmanaged = {
         row.path: row.layer for row in explain(library({}).resolve("maintenance")) if row.value is None
     }
-    assert unmanaged == {"browser": "profile maintenance", "desktop": "profile maintenance"}
+    assert unmanaged == dict.fromkeys(("browser", "network", "desktop"), "profile maintenance")
 
 
 @given(LAYERS, LAYERS)
@@ -135,6 +138,8 @@ def test_a_difference_is_told_item_by_item_and_in_the_languages_words() -> None:
         Change("desktop.blank_after_s", None, 60),
         Change("desktop.swallow", "F11", None),
         Change("kernel.sysctl.kernel.sysrq", "4", "0"),
+        Change("network.hosts", ".a.test", None),
+        Change("network.hosts", None, ".b.test"),
     )
 
 

@@ -1,0 +1,164 @@
+"""What a citizen's programs may reach: the lab's hosts through a proxy on the PC, and nothing else.
+
+Chromium's own policy stops navigation only; images, scripts, fetch, WebSocket
+and DNS go past it. So the kernel drops whatever the kiosk user sends anywhere
+but to the local proxy (nftables, by user id), and the proxy (tinyproxy) opens
+connections to hosts on the list and refuses the rest by name.
+
+In force means: the table in the kernel is ours to the letter, the proxy runs,
+and it has read its files since they changed (`loaded`, as in the time kind).
+"""
+
+from collections.abc import Iterable
+
+from agent.core.changes import (
+    Action,
+    Change,
+    Effect,
+    Forget,
+    LoadRules,
+    Owned,
+    Plan,
+    Reader,
+    Reload,
+    Remember,
+    Run,
+)
+from agent.core.files import FilePlanner, FileWish, Found, observe_files
+from contract.desired import Network, Resources
+from contract.sentence import Sentence, sentence
+from contract.wire import Message
+
+NAME = "network"
+TABLE = "lab_kiosk"
+UNIT = "lab-proxy.service"
+PORT = 8118
+SETTINGS = "/etc/lab-agent/proxy/tinyproxy.conf"
+HOSTS = "/etc/lab-agent/proxy/hosts"
+
+_PROCESSES = f"/sys/fs/cgroup/system.slice/{UNIT}/cgroup.events"
+
+_OUT = sentence("the lab no longer manages the network")
+_LOADED = "loaded"
+_RULES = "rules"
+_LOAD = Reload(unit=UNIT)
+_STOP = Run(argv=("systemctl", "stop", UNIT))
+
+
+class Observed(Message, frozen=True):
+    """The proxy's files, the kernel's table, the kiosk user's id, and whether the proxy runs."""
+
+    files: Found
+    rules: str | None
+    uid: int | None
+    running: bool
+
+
+def observe(wanted: Resources, owned: Owned, reader: Reader) -> Observed:
+    """What the kernel and the proxy do now; nothing is asked while it is not managed."""
+    section = wanted.network
+    managed = section is not None or bool(owned)
+    return Observed(
+        files=observe_files((SETTINGS, HOSTS), owned, reader),
+        rules=reader.rules(TABLE) if managed else None,
+        uid=reader.uid(section.user) if section is not None else None,
+        running=reader.running(UNIT) if managed else False,
+    )
+
+
+def plan(wanted: Resources, observed: Observed, owned: Owned) -> Plan:
+    """The kernel's table first, then the proxy that opens what may be open."""
+    section = wanted.network
+    planner = FilePlanner(NAME, observed.files, owned)
+    if section is None:
+        return _leave(planner, observed, owned)
+    changes: list[Change] = []
+    if observed.uid is None:  # nothing can be done but to say so: the PC does not count as converged
+        why = sentence("there is no user {user} on this PC", user=section.user)
+        changes.append(_change(TABLE, Effect.TIGHTEN, why))
+    elif observed.rules != (rules := kernel_rules(observed.uid)):
+        remember = () if _RULES in owned else (Remember(kind=NAME, key=_RULES, value=b""),)
+        why = sentence("the kernel's table is not the lab's")
+        changes.append(_change(TABLE, Effect.TIGHTEN, why, *remember, LoadRules(table=TABLE, rules=rules)))
+    wishes = (
+        FileWish(path=SETTINGS, content=proxy_settings(section).encode()),
+        FileWish(path=HOSTS, content=proxy_hosts(section).encode()),
+    )
+    content = b"".join(wish.content for wish in wishes)
+    if not (all(map(planner.is_right, wishes)) and owned.get(_LOADED) == content and observed.running):
+        written = [change for wish in wishes for change in planner.put(wish, Effect.LOOSEN)]
+        if written:
+            why = written[0].why
+        else:
+            why = sentence("it has other hosts") if observed.running else sentence("the proxy does not run")
+        actions = (action for change in written for action in change.actions)
+        loaded = Remember(kind=NAME, key=_LOADED, value=content)
+        changes.append(
+            _change(HOSTS, Effect.LOOSEN, why, Forget(kind=NAME, key=_LOADED), *actions, _LOAD, loaded)
+        )
+    return (*changes, *planner.tidy((SETTINGS, HOSTS)))
+
+
+def watched(wanted: Resources) -> tuple[str, ...]:
+    """The proxy's files and its control group; the kernel tells of its table itself."""
+    return () if wanted.network is None else (SETTINGS, HOSTS, _PROCESSES)
+
+
+def kernel_rules(uid: int) -> str:
+    """The table, as nft lists it."""
+    return f"""table inet {TABLE} {{
+	chain output {{
+		type filter hook output priority 0; policy accept;
+		meta skuid {uid} jump kiosk
+	}}
+
+	chain kiosk {{
+		oifname "lo" ip daddr 127.0.0.1 tcp dport {PORT} accept
+		counter reject with icmpx 3
+	}}
+}}
+"""
+
+
+def proxy_settings(network: Network) -> str:
+    """tinyproxy: loopback only, deny unless listed, TLS to named ports only, nothing written down."""
+    head = f"""# Written by lab-agent; what is changed here is put back.
+Port {PORT}
+Listen 127.0.0.1
+Allow 127.0.0.1
+Timeout 120
+MaxClients 200
+LogLevel Critical
+Filter "{HOSTS}"
+FilterExtended On
+FilterDefaultDeny Yes
+DisableViaHeader Yes
+"""
+    return head + "".join(f"ConnectPort {port}\n" for port in sorted(set(network.ports)))
+
+
+def proxy_hosts(network: Network) -> str:
+    """One anchored expression a host: `.inps.it` that host, `inps.it` with all below it."""
+    return "".join(f"{line}\n" for line in sorted(set(_expressions(network.hosts))))
+
+
+def _expressions(hosts: Iterable[str]) -> Iterable[str]:
+    for host in hosts:
+        name = host.lstrip(".").lower().replace(".", r"\.")
+        yield f"^{name}$" if host.startswith(".") else rf"^(.*\.)?{name}$"
+
+
+def _leave(planner: FilePlanner, observed: Observed, owned: Owned) -> Plan:
+    changes: list[Change] = []
+    if _LOADED in owned:
+        changes.append(_change(HOSTS, Effect.LOOSEN, _OUT, _STOP, Forget(kind=NAME, key=_LOADED)))
+    for path in (HOSTS, SETTINGS):
+        changes += planner.release(path, Effect.LOOSEN, _OUT)
+    if _RULES in owned:
+        drop: tuple[Action, ...] = (LoadRules(table=TABLE, rules=""),) if observed.rules is not None else ()
+        changes.append(_change(TABLE, Effect.LOOSEN, _OUT, *drop, Forget(kind=NAME, key=_RULES)))
+    return (*changes, *planner.tidy(()))
+
+
+def _change(subject: str, effect: Effect, why: Sentence, *actions: Action) -> Change:
+    return Change(kind=NAME, subject=subject, effect=effect, why=why, actions=actions)
