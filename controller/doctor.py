@@ -88,7 +88,8 @@ class Doctor:
 
     def _certificates(self) -> Iterator[m.DoctorCheck]:
         now = self._books.clock.now()
-        own = self._books.pki.own_certificate_until()
+        certificate = self._books.pki.own_certificate()
+        own = certificate.not_after if certificate else None
         yield _check(
             "server certificate",
             own is not None and own > now + SOON,

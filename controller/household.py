@@ -67,6 +67,10 @@ class Household:
         except StoreError as error:  # it is talked with there all the same
             log.warning("the new address of %s is not kept: %s", station, error)
 
+    def misled(self, station: str, address: Address) -> None:
+        """It was said to be there, and did not prove it."""
+        self._discovery.misled(station, address)
+
     def renewal(self, station: str, request: bytes) -> bytes | str:
         """A certificate for a station that has just proved to be itself."""
         try:
@@ -142,7 +146,8 @@ class Household:
             if self._live.one(station) is None:
                 self._show(row, None)
             signed = Signed(payload=desired.payload, signature=desired.signature) if desired else None
-            out = Outgoing(desired.revision if desired else 0, signed, self._papers.number, self._papers.revocations)
+            revision, papers = desired.revision if desired else 0, self._papers
+            out = Outgoing(revision, signed, papers.number, papers.revocations)
             self.sync.start(station, Address(row.address, row.port), out, self)
 
     def stop(self, station: str) -> None:
@@ -156,7 +161,7 @@ class Household:
             self._hand_out(self._trust.refresh())
 
     def rekey(self) -> Papers:
-        """A new key and certificate of ours, at once; the old one is revoked. Raises StoreError and OSError."""
+        """A new key and certificate of ours now, and the old one revoked. Raises StoreError and OSError."""
         with self._handing:
             self._hand_out(self._trust.rekey())
             return self._papers

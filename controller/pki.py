@@ -164,9 +164,7 @@ class Pki:
             .add_extension(issuer, critical=False)
             .sign(self._ca_key, hashes.SHA256())
         )
-        return Leaf(
-            certificate.public_bytes(serialization.Encoding.DER), _issued(certificate, name, role)
-        )
+        return Leaf(certificate.public_bytes(serialization.Encoding.DER), _issued(certificate, name, role))
 
     def revocations(self, revoked: Iterable[Issued], number: int, now: datetime) -> bytes:
         """The revocation list (DER) with its growing number."""
@@ -199,7 +197,7 @@ class Pki:
         return _issued(certificate, controller_name(self._lab), "controller")
 
     def make_own_certificate(self, now: datetime) -> Issued:
-        """A new key and certificate for the controller, in place of the old; raises OSError, and keeps those."""
+        """A new key and certificate for the controller. Raises OSError, and then the old ones stay."""
         key = ec.generate_private_key(ec.SECP256R1())
         leaf = self._issue(controller_name(self._lab), "controller", key.public_key(), now)
         certificate = x509.load_der_x509_certificate(leaf.der)
@@ -207,7 +205,7 @@ class Pki:
         return leaf.issued
 
     def tls(self, revocations: bytes) -> ssl.SSLContext:
-        """The one way the controller opens TLS: 1.3, the lab's CA only, own certificate, `revocations` (DER) checked.
+        """The one way the controller opens TLS: 1.3, the lab's CA only, own certificate, `revocations` (DER).
 
         The host name that a connection is opened with is contract.identity's
         station_name; OpenSSL compares it with the peer's certificate.

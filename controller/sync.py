@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping
 from contract.exchange import CommandResult, Signed
 from contract.sentence import sentence
 from controller.agent_client import Reaper
+from controller.channel import Shared
 from controller.clock import Clock
 from controller.core.asking import Outgoing
 from controller.failures import Address, Failure
-from controller.link import STACK_BYTES, Household, Link, Shared
+from controller.link import STACK_BYTES, Household, Link
 from controller.live import Live
 
 

@@ -44,7 +44,7 @@ class Trust:
         self._papers: Papers | None = None
 
     def refresh(self) -> Papers:
-        """Renew our certificate if it is due, revoke what it replaced, and make the list of what the store says.
+        """Renew our certificate if it is due, revoke what it replaced, make the list of what the store says.
 
         Where that cannot be written down (a full disk) what is there goes on.
         Raises StoreError and OSError where nothing is there.
@@ -65,7 +65,7 @@ class Trust:
             return self._take_stock()
 
     def overtake(self, number: int) -> Papers:
-        """Number the list higher than one that a station holds: this store was restored. Raises StoreError."""
+        """Number the list higher than the one a station holds. Raises StoreError."""
         with self._one:
             with self._books.database.write() as tx:
                 if self._books.store.counter(tx, CRL) < number:
@@ -76,7 +76,7 @@ class Trust:
         now, store = self._books.clock.now(), self._books.store
         with self._books.database.write() as tx:
             own = self._own(tx, now, anew=anew)
-            # A file that is written while its row is not, after a crash here, is in the books from the next time on.
+            # Also one of a file that was written before a crash here undid its row.
             if own.serial not in {one.serial for one in self._ours(tx)}:
                 store.add_certificate(tx, own)
             changed = store.counter(tx, CRL) == 0

@@ -14,6 +14,7 @@ from contract.sentence import sentence
 from controller.clock import Clock
 from controller.core.asking import MAX_JUMP, Outgoing
 from controller.core.fleet import Presence, Timings
+from controller.discovery import CANDIDATES, Hint, Hints
 from controller.failures import Address, Failure
 from controller.link import BURST, RENEW_AGAIN_S
 from controller.live import Live, View
@@ -32,7 +33,9 @@ class Decided:
     elsewhere: list[Address] = field(default_factory=list)
     certificate: bytes | str = "not now"
     moves: list[Address] = field(default_factory=list)
+    misleadings: list[Address] = field(default_factory=list)
     aheads: list[int] = field(default_factory=list)
+    lists_ahead: list[int] = field(default_factory=list)
     requests: list[bytes] = field(default_factory=list)
 
     def candidates(self, _: str) -> Iterable[Address]:
@@ -41,12 +44,18 @@ class Decided:
     def moved(self, _: str, address: Address) -> None:
         self.moves.append(address)
 
+    def misled(self, _: str, address: Address) -> None:
+        self.misleadings.append(address)
+
     def renewal(self, _: str, request: bytes) -> bytes | str:
         self.requests.append(request)
         return self.certificate
 
     def ahead(self, _: str, revision: int) -> None:
         self.aheads.append(revision)
+
+    def list_ahead(self, _: str, number: int) -> None:
+        self.lists_ahead.append(number)
 
 
 class Desk:
@@ -55,7 +64,7 @@ class Desk:
     def __init__(self, keys: Keys) -> None:
         self.keys = keys
         self.live = Live(Clock(), Timings.of_hold(HOLD_S))
-        self.sync = Sync(LAB, HOLD_S, keys.pki.tls(), Clock(), self.live)
+        self.sync = Sync(LAB, HOLD_S, keys.tls(), Clock(), self.live)
         self.decided = Decided()
 
     def start(self, address: Address, out: Outgoing | None = None) -> None:
@@ -193,7 +202,7 @@ def test_a_change_on_the_pc_is_seen_while_it_is_held(desk: Desk, station: Statio
 def test_an_old_revocation_list_is_replaced(desk: Desk, station: Station, memory: Memory) -> None:
     desk.start(station.address, sealed(desk, 1))
     _until(lambda: memory.revocations == 2)
-    desk.sync.trust(desk.keys.pki.tls(), 3, b"3")
+    desk.sync.trust(desk.keys.tls(), 3, b"3")
     _until(lambda: memory.revocations == 3)
 
 
@@ -256,6 +265,7 @@ def test_a_station_that_answers_at_once_for_ever_is_slowed_down(desk: Desk, keys
         (lambda: answer(contract=9), "contract version 9"),
         (lambda: b"nonsense", "not of the contract"),
         (lambda: answer(status=report(desired_revision=10**15)), "cannot have reached"),
+        (lambda: answer(revocation_number=10**15), "cannot have reached"),
     ],
 )
 def test_bad_company_costs_its_own_thread_and_is_noted(
@@ -264,7 +274,7 @@ def test_bad_company_costs_its_own_thread_and_is_noted(
     with Station(lambda _: made(), server_tls(keys.station()[1])) as station:
         desk.start(station.address, sealed(desk, 3))
         desk.seen(lambda view: says in str(view.note))
-    assert desk.decided.aheads == []
+    assert desk.decided.aheads == desk.decided.lists_ahead == []
 
 
 class Later(Clock):
@@ -305,7 +315,7 @@ def test_a_station_that_stalls_at_many_addresses_is_no_reason_for_the_watchdog(
 ) -> None:
     """Its certificate lets it hold each of eight connections for as long as an answer may take."""
     clock = Later()
-    sync = Sync(LAB, HOLD_S, keys.pki.tls(), clock, desk.live)
+    sync = Sync(LAB, HOLD_S, keys.tls(), clock, desk.live)
     ages: list[float] = []
 
     def stall(_: Ask) -> bytes:
@@ -332,6 +342,15 @@ def test_a_station_ahead_of_a_restored_server(desk: Desk, station: Station, memo
     _until(lambda: MAX_JUMP in desk.decided.aheads)
 
 
+def test_a_station_whose_revocation_list_is_ahead_of_a_restored_server(
+    desk: Desk, station: Station, memory: Memory
+) -> None:
+    memory.revocations = 9
+    desk.start(station.address, sealed(desk, 3))
+    _until(lambda: 9 in desk.decided.lists_ahead)
+    assert desk.decided.aheads == []
+
+
 def test_a_renewal_is_asked_for_once_and_delivered(desk: Desk, station: Station, memory: Memory) -> None:
     desk.decided.certificate = b"new certificate"
     memory.extra = {"signing_request": b"request"}
@@ -344,7 +363,7 @@ def test_a_renewal_that_was_refused_is_looked_at_again(keys: Keys, station: Stat
     """The station repeats the same request for months: one full disk must not be the last word on it."""
     clock = Later()
     live = Live(clock, Timings.of_hold(HOLD_S))
-    sync = Sync(LAB, HOLD_S, keys.pki.tls(), clock, live)
+    sync = Sync(LAB, HOLD_S, keys.tls(), clock, live)
     decided = Decided(certificate="the disk is full")
     memory.extra = {"signing_request": b"request"}
     try:
@@ -370,7 +389,50 @@ def test_a_pc_at_another_address_is_believed_when_it_proves_it(
         view = desk.seen(lambda view: view.presence is Presence.ONLINE)
         assert view.seen.address == station.address
         assert desk.decided.moves == [station.address]
+        assert desk.decided.misleadings == [liar.address, mute.address]
         assert liar.asked == []
+
+
+class Listening(Decided):
+    """Decides by what is said on the LAN, as the controller does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lock = threading.Lock()
+        self._hints = Hints()
+
+    def say(self, address: Address) -> None:
+        with self._lock:
+            self._hints.add(Hint("pc-01", address), 0)
+
+    def candidates(self, station: str) -> Iterable[Address]:
+        with self._lock:
+            return [one.address for one in self._hints.of(station, 0)]
+
+    def misled(self, station: str, address: Address) -> None:
+        with self._lock:
+            self._hints.misled(station, address)
+
+
+def test_a_liar_at_many_addresses_does_not_hide_a_pc_that_comes_back_at_another(
+    desk: Desk, station: Station
+) -> None:
+    """He was there first, and says everything again each time the PC says its one word."""
+    desk.decided = decided = Listening()
+    lies = [Address("127.0.0.1", port) for port in range(2, 2 + CANDIDATES)]
+    for lie in lies:
+        decided.say(lie)
+    desk.start(Address("127.0.0.1", 1))
+
+    def online() -> bool:
+        for said in (*lies, station.address, *lies):
+            decided.say(said)
+        desk.sync.wake("pc-01")
+        view = desk.live.one("pc-01")
+        return view is not None and view.presence is Presence.ONLINE
+
+    _until(online)
+    assert decided.moves == [station.address]
 
 
 def test_a_liar_does_not_displace_a_station_that_is_there(desk: Desk, station: Station, keys: Keys) -> None:
