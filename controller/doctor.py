@@ -4,7 +4,7 @@ import ctypes
 import grp
 import shutil
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from controller import door_models as m
@@ -59,12 +59,9 @@ class Doctor:
         yield _check(
             "clock",
             synchronised,
-            _("The clock is synchronised.")
-            if synchronised
-            else _("The clock is not synchronised; it says {now}.").format(
-                now=f"{self._books.clock.now():%Y-%m-%d %H:%M} UTC"
-            ),
+            _("The clock is synchronised.") if synchronised else _("The clock is not synchronised."),
             _("Install chrony or turn on systemd-timesyncd: PCs take the time from here."),
+            at=None if synchronised else self._books.clock.now(),
         )
         problem = self._discovery.problem
         yield _check(
@@ -148,8 +145,8 @@ class Doctor:
         )
 
 
-def _check(name: str, ok: bool | None, message: str, hint: str) -> m.DoctorCheck:
-    return m.DoctorCheck(name=name, ok=ok, message=message, hint="" if ok else hint)
+def _check(name: str, ok: bool | None, message: str, hint: str, at: datetime | None = None) -> m.DoctorCheck:
+    return m.DoctorCheck(name=name, ok=ok, message=message, hint="" if ok else hint, at=at)
 
 
 def _group_exists(name: str) -> bool:

@@ -172,8 +172,11 @@ class Household:
 
     def nightly(self) -> None:
         """Forget what need not be kept, renew what is due."""
-        with self._books.database.write() as tx:
-            self._books.store.drop_expired_certificates(tx, self._books.clock.now() - KEEP_EXPIRED)
+        try:
+            with self._books.database.write() as tx:
+                self._books.store.drop_expired_certificates(tx, self._books.clock.now() - KEEP_EXPIRED)
+        except StoreError as error:  # tomorrow is another night
+            log.warning("nothing is forgotten tonight: %s", error)
         self.refresh_trust()
 
     def save_reports(self) -> None:
@@ -186,8 +189,12 @@ class Household:
             and self._saved.get(view.id) != view.seen.heard_at
         ]
         if new:
-            with self._books.database.write() as tx:
-                self._books.store.put_reports(tx, new)
+            try:
+                with self._books.database.write() as tx:
+                    self._books.store.put_reports(tx, new)
+            except StoreError as error:  # what is true now matters more than what was
+                log.warning("the last answers are not kept: %s", error)
+                return
             self._saved = {**self._saved, **{report.station: report.heard_at for report in new}}
 
     def _show(self, station: Station, report: Report | None) -> None:
