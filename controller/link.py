@@ -28,6 +28,7 @@ from controller.core.asking import (
     is_beyond,
     is_list_ahead,
     listen,
+    refused,
     tell,
 )
 from controller.failures import Address, Failure
@@ -302,7 +303,7 @@ class Link:
             self._settle_commands(asked, answer)
         if moved:
             self._household.moved(self.station, address)
-        self._shared.live.heard(self.station, answer, address, _note(out, known))
+        self._shared.live.heard(self.station, answer, address, _note(out, known), refused(out, known))
         if not is_beyond(out, answer):
             if is_ahead(out, answer):
                 self._household.ahead(self.station, answer.status.desired_revision)

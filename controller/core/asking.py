@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from contract.exchange import Answer, Ask, Position, Refusal, Signed
+from contract.sentence import Sentence
 from contract.wire import CONTRACT
 
 MAX_JUMP = 1_000_000
@@ -35,6 +36,14 @@ class Heard:
     answer: Answer | None = None
     refused: frozenset[tuple[str, int]] = field(default_factory=frozenset)
     refusals: tuple[Refusal, ...] = ()
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A revision that a station would not take, and why."""
+
+    revision: int
+    why: Sentence
 
 
 def listen(out: Outgoing, known: Heard, at: datetime, hold_s: float) -> Ask:
@@ -95,6 +104,15 @@ def after(known: Heard, out: Outgoing, asked: Ask, answer: Answer) -> Heard:
 
 def _standing(answer: Answer) -> tuple[str, frozenset[tuple[str, bool]]]:
     return answer.epoch, frozenset((one.type, one.status) for one in answer.status.conditions)
+
+
+def refused(out: Outgoing, known: Heard) -> Refused | None:
+    """Whether what the station shall be was refused by it, so that it is not offered again."""
+    if ("desired", out.revision) not in known.refused:
+        return None
+    # Kept for as long as anything that was refused is; the last one may be about something else.
+    said = [one for one in known.refusals if one.what == "desired"] or known.refusals
+    return Refused(out.revision, said[-1].message)
 
 
 def is_ahead(out: Outgoing, answer: Answer) -> bool:

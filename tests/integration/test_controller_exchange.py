@@ -12,7 +12,7 @@ import pytest
 from contract.exchange import Answer, Ask, CommandResult, Refusal
 from contract.sentence import sentence
 from controller.clock import Clock
-from controller.core.asking import MAX_JUMP, Outgoing
+from controller.core.asking import MAX_JUMP, Outgoing, Refused
 from controller.core.fleet import Presence, Timings
 from controller.discovery import CANDIDATES, Hint, Hints
 from controller.failures import Address, Failure
@@ -192,6 +192,28 @@ def test_what_is_wanted_is_said_and_seen_applied(desk: Desk, station: Station) -
     desk.seen(lambda view: bool(view.seen.answer and view.seen.answer.status.applied_revision == 8))
 
 
+def test_a_station_begun_from_many_threads_is_talked_with_once(desk: Desk, station: Station) -> None:
+    desk.live.add("pc-01", station.address, None, None)
+    together = threading.Barrier(8)
+
+    def begin() -> None:
+        for _ in range(20):
+            together.wait(PATIENCE_S)
+            desk.sync.start("pc-01", station.address, Outgoing(), desk.decided)
+
+    threads = [threading.Thread(target=begin) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE_S)
+
+    def talking() -> list[str]:
+        return sorted(one.name for one in threading.enumerate() if one.name in ("hold pc-01", "push pc-01"))
+
+    _until(lambda: talking() == ["hold pc-01", "push pc-01"])
+    desk.seen(lambda view: view.presence is Presence.ONLINE)
+
+
 def test_a_change_on_the_pc_is_seen_while_it_is_held(desk: Desk, station: Station, memory: Memory) -> None:
     desk.start(station.address)
     desk.seen(lambda view: view.presence is Presence.ONLINE)
@@ -225,9 +247,13 @@ def test_a_command_to_nobody_fails_soon(desk: Desk) -> None:
     assert "Nothing listens" in str(failure.message)
 
 
+NO_ROOM = sentence("no room on the disk")
+
+
 def test_a_refused_desired_state_is_noted_and_not_sent_for_ever(desk: Desk, keys: Keys) -> None:
     def refuse(ask: Ask) -> Answer:
-        refusals = (Refusal("desired", sentence("no room on the disk"), 7),) if ask.desired else ()
+        # What it names is the revision it holds.
+        refusals = (Refusal("desired", NO_ROOM, 5),) if ask.desired else ()
         return answer(refusals=refusals)
 
     with Station(refuse, server_tls(keys.station()[1])) as station:
@@ -236,6 +262,9 @@ def test_a_refused_desired_state_is_noted_and_not_sent_for_ever(desk: Desk, keys
         before = len(station.asked)
         _until(lambda: len(station.asked) > before + 2)
         assert sum(1 for ask in station.asked if ask.desired) == 1
+        assert desk.seen(lambda view: True).seen.refused == Refused(7, NO_ROOM), (
+            "however many answers came since"
+        )
 
 
 def _until(true: Callable[[], bool]) -> None:
