@@ -6,6 +6,18 @@
 from typing import cast
 
 from agent.core.changes import Kind
-from agent.resources import browser_policy, desktop, kernel, network, time
+from agent.resources import (
+    boot,
+    browser_policy,
+    console,
+    desktop,
+    kernel,
+    network,
+    printing,
+    session,
+    storage,
+    time,
+)
 
-KINDS = tuple(cast(Kind, module) for module in (network, browser_policy, desktop, kernel, time))
+_MODULES = (network, browser_policy, desktop, console, storage, kernel, boot, time, printing, session)
+KINDS = tuple(cast(Kind, module) for module in _MODULES)
