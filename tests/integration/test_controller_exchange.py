@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -192,6 +193,16 @@ def test_what_is_wanted_is_said_and_seen_applied(desk: Desk, station: Station) -
     desk.seen(lambda view: bool(view.seen.answer and view.seen.answer.status.applied_revision == 8))
 
 
+@pytest.fixture
+def impatient_threads() -> Iterator[None]:
+    """The interpreter goes from thread to thread as often as it can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("impatient_threads")
 def test_a_station_begun_from_many_threads_is_talked_with_once(desk: Desk, station: Station) -> None:
     desk.live.add("pc-01", station.address, None, None)
     together = threading.Barrier(8)
