@@ -25,7 +25,7 @@ def doctor(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help=_("For programs."))] = False,
 ) -> None:
-    """The command. A check that fails makes the exit code 1."""
+    """The command. A check that fails makes the exit code 1; after --rekey 0 says that there is a new key."""
     checks = _rekeyed() if rekey else _door_check()
     if rekey and not as_json:
         say(_("The server has a new key. Every PC stays paired, and refuses the old key."))
@@ -36,7 +36,7 @@ def doctor(
             lines = [line for check in checks for line in _lines(check)]
         for line in lines:
             say(line)
-    if any(check.get("ok") is False for check in checks):
+    if not rekey and any(check.get("ok") is False for check in checks):
         raise typer.Exit(Code.FAILED)
 
 

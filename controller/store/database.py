@@ -97,7 +97,7 @@ def _opened(url: str) -> Engine:
 
 
 def _index_in_memory(url: URL) -> URL:
-    """SQLite's VFS that needs no room on the disk to open a database (docs/decisions/0024)."""
+    """SQLite's VFS that needs no room on the disk to open a database (docs/decisions/0027)."""
     file = f"file:{quote(url.database or '')}"
     return url.set(database=file).update_query_dict({"vfs": "unix-excl", "uri": "true"})
 

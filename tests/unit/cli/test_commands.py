@@ -357,12 +357,12 @@ def test_the_doctor(services: Reciting, door: Path, tmp_path: Path) -> None:
 
 def test_a_new_key_for_the_server(services: Reciting, door: Path) -> None:
     services.answers["rekey"] = m.Doctor(
-        checks=[m.DoctorCheck(name="disk", ok=True, message="room", hint="")]
+        checks=[m.DoctorCheck(name="clock", ok=False, message="off", hint="ntp")]
     )
     done = labctl("doctor", "--rekey", door=door)
     assert (done.returncode, services.calls) == (0, [("rekey",)])
     assert "The server has a new key." in done.stdout
-    assert done.stdout.splitlines()[-1] == "✓ disk: room"
+    assert done.stdout.splitlines()[-2:] == ["✗ clock: off", "    ntp"]
     services.answers["rekey"] = Problem("failed", "The new key cannot be written: no room.", "Make room.")
     failed = labctl("doctor", "--rekey", door=door)
     assert (failed.returncode, failed.stdout) == (1, "")
