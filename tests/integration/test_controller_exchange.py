@@ -4,9 +4,7 @@ import contextlib
 import itertools
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -15,73 +13,14 @@ from contract.sentence import sentence
 from controller.clock import Clock
 from controller.core.asking import MAX_JUMP, Outgoing, Refused
 from controller.core.fleet import Presence, Timings
-from controller.discovery import CANDIDATES, Hint, Hints
+from controller.discovery import CANDIDATES
 from controller.failures import Address, Failure
 from controller.link import BURST, RENEW_AGAIN_S
 from controller.live import Live, View
 from controller.sync import Sync
+from tests.integration.exchange_kit import HOLD_S, PATIENCE_S, Decided, Desk, Listening, Memory, until_true
 from tests.integration.station_kit import LAB, Keys, RawPeer, Station, server_tls
 from tests.unit.controller.facts import answer, report
-
-PATIENCE_S = 30.0
-HOLD_S = 1.0
-
-
-@dataclass
-class Decided:
-    """Whoever decides for the lab: says what the test says and keeps what it was told."""
-
-    elsewhere: list[Address] = field(default_factory=list)
-    certificate: bytes | str = "not now"
-    moves: list[Address] = field(default_factory=list)
-    misleadings: list[Address] = field(default_factory=list)
-    aheads: list[int] = field(default_factory=list)
-    lists_ahead: list[int] = field(default_factory=list)
-    requests: list[bytes] = field(default_factory=list)
-
-    def candidates(self, _: str) -> Iterable[Address]:
-        return tuple(self.elsewhere)
-
-    def moved(self, _: str, address: Address) -> None:
-        self.moves.append(address)
-
-    def misled(self, _: str, address: Address) -> None:
-        self.misleadings.append(address)
-
-    def renewal(self, _: str, request: bytes) -> bytes | str:
-        self.requests.append(request)
-        return self.certificate
-
-    def ahead(self, _: str, revision: int) -> None:
-        self.aheads.append(revision)
-
-    def list_ahead(self, _: str, number: int) -> None:
-        self.lists_ahead.append(number)
-
-
-class Desk:
-    """A lab's side of one exchange, with what is seen of it."""
-
-    def __init__(self, keys: Keys) -> None:
-        self.keys = keys
-        self.live = Live(Clock(), Timings.of_hold(HOLD_S))
-        self.sync = Sync(LAB, HOLD_S, keys.tls(), Clock(), self.live)
-        self.decided = Decided()
-
-    def start(self, address: Address, out: Outgoing | None = None) -> None:
-        self.live.add("pc-01", address, None, None)
-        self.sync.start("pc-01", address, out or Outgoing(), self.decided)
-
-    def seen(self, what: Callable[[View], bool]) -> View:
-        """Wait until the station is seen so."""
-
-        def now() -> View:
-            view = self.live.one("pc-01")
-            assert view is not None
-            return view
-
-        assert self.live.wait(lambda: what(now()), PATIENCE_S), now()
-        return now()
 
 
 @pytest.fixture(scope="module")
@@ -94,47 +33,6 @@ def desk(keys: Keys) -> Iterator[Desk]:
     made = Desk(keys)
     yield made
     made.sync.close()
-
-
-class Memory:
-    """A station that takes what it is sent and holds its answer while it has no news."""
-
-    def __init__(self) -> None:
-        self.changed = threading.Condition()
-        self.status = report()
-        self.count = 0
-        self.revocations = 0
-        self.extra: dict[str, Any] = {}
-
-    def __call__(self, ask: Ask) -> Answer:
-        with self.changed:
-            results: tuple[CommandResult, ...] = ()
-            if ask.desired is not None:
-                self.become(
-                    desired_revision=int(ask.desired.payload), applied_revision=int(ask.desired.payload)
-                )
-            if ask.revocations is not None:
-                self.revocations = int(ask.revocations)
-            if ask.commands:
-                results = tuple(
-                    CommandResult(c.payload.decode(), True, sentence("done")) for c in ask.commands
-                )
-            if ask.hold_s:
-                self.changed.wait_for(lambda: ask.seen != f"n{self.count}", ask.hold_s)
-            return answer(
-                status=self.status,
-                news=f"n{self.count}",
-                revocation_number=self.revocations,
-                results=results,
-                **self.extra,
-            )
-
-    def become(self, **changes: Any) -> None:
-        """Something changed that a technician wants to see at once."""
-        with self.changed:
-            self.status = report(**changes)
-            self.count += 1
-            self.changed.notify_all()
 
 
 @pytest.fixture
@@ -221,7 +119,7 @@ def test_a_station_begun_from_many_threads_is_talked_with_once(desk: Desk, stati
     def talking() -> list[str]:
         return sorted(one.name for one in threading.enumerate() if one.name in ("hold pc-01", "push pc-01"))
 
-    _until(lambda: talking() == ["hold pc-01", "push pc-01"])
+    until_true(lambda: talking() == ["hold pc-01", "push pc-01"])
     desk.seen(lambda view: view.presence is Presence.ONLINE)
 
 
@@ -234,9 +132,9 @@ def test_a_change_on_the_pc_is_seen_while_it_is_held(desk: Desk, station: Statio
 
 def test_an_old_revocation_list_is_replaced(desk: Desk, station: Station, memory: Memory) -> None:
     desk.start(station.address, sealed(desk, 1))
-    _until(lambda: memory.revocations == 2)
+    until_true(lambda: memory.revocations == 2)
     desk.sync.trust(desk.keys.tls(), 3, b"3")
-    _until(lambda: memory.revocations == 3)
+    until_true(lambda: memory.revocations == 3)
 
 
 def test_a_command_comes_back_with_its_result_and_is_not_sent_again(desk: Desk, station: Station) -> None:
@@ -271,20 +169,11 @@ def test_a_refused_desired_state_is_noted_and_not_sent_for_ever(desk: Desk, keys
         desk.start(station.address, sealed(desk, 7))
         desk.seen(lambda view: "no room on the disk" in str(view.note))
         before = len(station.asked)
-        _until(lambda: len(station.asked) > before + 2)
+        until_true(lambda: len(station.asked) > before + 2)
         assert sum(1 for ask in station.asked if ask.desired) == 1
         assert desk.seen(lambda view: True).seen.refused == Refused(7, NO_ROOM), (
             "however many answers came since"
         )
-
-
-def _until(true: Callable[[], bool]) -> None:
-    pause = threading.Event()
-    for _ in range(int(PATIENCE_S / 0.05)):
-        if true():
-            return
-        pause.wait(0.05)
-    raise AssertionError("waited in vain")
 
 
 def test_a_station_that_answers_at_once_for_ever_is_slowed_down(desk: Desk, keys: Keys) -> None:
@@ -292,7 +181,7 @@ def test_a_station_that_answers_at_once_for_ever_is_slowed_down(desk: Desk, keys
     numbers = itertools.count()
     with Station(lambda _: answer(news=str(next(numbers))), server_tls(keys.station()[1])) as station:
         desk.start(station.address)
-        _until(lambda: len(station.asked) >= BURST)
+        until_true(lambda: len(station.asked) >= BURST)
         threading.Event().wait(3)
         assert len(station.asked) <= 2 * BURST + 30
 
@@ -344,9 +233,9 @@ def test_a_thread_that_died_is_not_covered_up_by_the_other(
     memory.become(desired_revision=9)
     desk.start(station.address, sealed(desk, 3))
     desk.sync.wake("pc-01")
-    _until(lambda: desk.sync.oldest_beat_s() == float("inf"))
+    until_true(lambda: desk.sync.oldest_beat_s() == float("inf"))
     asked = len(station.asked)
-    _until(lambda: len(station.asked) > asked + 2)
+    until_true(lambda: len(station.asked) > asked + 2)
     assert desk.sync.oldest_beat_s() == float("inf")
 
 
@@ -370,7 +259,7 @@ def test_a_station_that_stalls_at_many_addresses_is_no_reason_for_the_watchdog(
         desk.live.add("pc-01", places[0], None, None)
         sync.start("pc-01", places[0], Outgoing(), desk.decided)
         try:
-            _until(lambda: len(ages) >= 8)
+            until_true(lambda: len(ages) >= 8)
         finally:
             sync.close()
     assert max(ages) < 20
@@ -379,7 +268,7 @@ def test_a_station_that_stalls_at_many_addresses_is_no_reason_for_the_watchdog(
 def test_a_station_ahead_of_a_restored_server(desk: Desk, station: Station, memory: Memory) -> None:
     memory.become(desired_revision=MAX_JUMP)
     desk.start(station.address, sealed(desk, 3))
-    _until(lambda: MAX_JUMP in desk.decided.aheads)
+    until_true(lambda: MAX_JUMP in desk.decided.aheads)
 
 
 def test_a_station_whose_revocation_list_is_ahead_of_a_restored_server(
@@ -387,7 +276,7 @@ def test_a_station_whose_revocation_list_is_ahead_of_a_restored_server(
 ) -> None:
     memory.revocations = 9
     desk.start(station.address, sealed(desk, 3))
-    _until(lambda: 9 in desk.decided.lists_ahead)
+    until_true(lambda: 9 in desk.decided.lists_ahead)
     assert desk.decided.aheads == []
 
 
@@ -395,7 +284,7 @@ def test_a_renewal_is_asked_for_once_and_delivered(desk: Desk, station: Station,
     desk.decided.certificate = b"new certificate"
     memory.extra = {"signing_request": b"request"}
     desk.start(station.address)
-    _until(lambda: any(ask.certificate == b"new certificate" for ask in station.asked))
+    until_true(lambda: any(ask.certificate == b"new certificate" for ask in station.asked))
     assert desk.decided.requests == [b"request"]
 
 
@@ -409,10 +298,10 @@ def test_a_renewal_that_was_refused_is_looked_at_again(keys: Keys, station: Stat
     try:
         live.add("pc-01", station.address, None, None)
         sync.start("pc-01", station.address, Outgoing(), decided)
-        _until(lambda: len(station.asked) > 3 and decided.requests == [b"request"])
+        until_true(lambda: len(station.asked) > 3 and decided.requests == [b"request"])
         decided.certificate = b"new certificate"
         clock.ahead_s = RENEW_AGAIN_S + 1
-        _until(lambda: any(ask.certificate == b"new certificate" for ask in station.asked))
+        until_true(lambda: any(ask.certificate == b"new certificate" for ask in station.asked))
         assert decided.requests == [b"request"] * 2
     finally:
         sync.close()
@@ -433,27 +322,6 @@ def test_a_pc_at_another_address_is_believed_when_it_proves_it(
         assert liar.asked == []
 
 
-class Listening(Decided):
-    """Decides by what is said on the LAN, as the controller does."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._lock = threading.Lock()
-        self._hints = Hints()
-
-    def say(self, address: Address) -> None:
-        with self._lock:
-            self._hints.add(Hint("pc-01", address), 0)
-
-    def candidates(self, station: str) -> Iterable[Address]:
-        with self._lock:
-            return [one.address for one in self._hints.of(station, 0)]
-
-    def misled(self, station: str, address: Address) -> None:
-        with self._lock:
-            self._hints.misled(station, address)
-
-
 def test_a_liar_at_many_addresses_does_not_hide_a_pc_that_comes_back_at_another(
     desk: Desk, station: Station
 ) -> None:
@@ -471,7 +339,7 @@ def test_a_liar_at_many_addresses_does_not_hide_a_pc_that_comes_back_at_another(
         view = desk.live.one("pc-01")
         return view is not None and view.presence is Presence.ONLINE
 
-    _until(online)
+    until_true(online)
     assert decided.moves == [station.address]
 
 
@@ -482,7 +350,7 @@ def test_a_liar_does_not_displace_a_station_that_is_there(desk: Desk, station: S
         desk.decided.elsewhere = [liar.address]
         desk.sync.wake("pc-01")
         asked = len(station.asked)
-        _until(lambda: len(station.asked) > asked + 2)
+        until_true(lambda: len(station.asked) > asked + 2)
         assert desk.decided.moves == []
         assert desk.live.one("pc-01").seen.address == station.address  # type: ignore[union-attr]  # it was added
 
@@ -505,5 +373,5 @@ def test_closing_ends_every_thread(keys: Keys, station: Station) -> None:
     desk.seen(lambda view: view.presence is Presence.ONLINE)
     assert desk.sync.oldest_beat_s() < PATIENCE_S
     desk.sync.close(PATIENCE_S)
-    _until(lambda: threading.active_count() <= before + 4)  # the station's own handlers
+    until_true(lambda: threading.active_count() <= before + 4)  # the station's own handlers
     assert not [one for one in threading.enumerate() if one.name.endswith("pc-01")]
