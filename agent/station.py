@@ -382,6 +382,8 @@ class Station:
                 subject=outcome.failed.subject,
                 why=outcome.reason,
             )
+            if revision:  # named, because the next one may fail for the same reason, and that is news
+                told = sentence("revision {number} is not in force: {why}", number=revision, why=told)
             self._log(str(told))
             self._say("Converged", False, "ActionFailed", told)
         elif revision == 0:

@@ -1,8 +1,8 @@
 """Where agents say they are: mDNS, and hosts that a technician named.
 
 Hints only, never about who. Whoever shouts on the LAN can add a few addresses
-to try and nothing else: what is kept is bounded, nothing is displaced by what
-comes later, and a goodbye makes nobody forget a station.
+to try and nothing else: what is kept is bounded, nothing is displaced before
+it was tried in vain, and a goodbye makes nobody forget a station.
 """
 
 import logging
@@ -10,7 +10,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from zeroconf import (
     IPVersion,
@@ -54,32 +54,54 @@ class Hint:
     """For a host that a technician named: whether something listens there."""
 
 
+@dataclass(frozen=True)
+class _Kept:
+    """A hint, when it was last given (monotonic seconds), and whether it was tried and led nowhere."""
+
+    hint: Hint
+    at: float
+    in_vain: bool = False
+
+
 class Hints:
     """What is remembered. `now` is monotonic seconds; not safe for threads by itself."""
 
     def __init__(self) -> None:
-        self._by_id: dict[str, dict[Address, tuple[Hint, float]]] = {}
+        self._by_id: dict[str, dict[Address, _Kept]] = {}
 
     def add(self, hint: Hint, now: float, *, ours: bool = False) -> bool:
-        """Remember a hint; returns whether it was taken. One known already is refreshed, the full
-        list of an id takes no more: a liar who comes later displaces nobody. `ours`: a station of
-        the lab, for which there is room however many strangers there are."""
+        """Remember a hint; returns whether it was taken. One known already is refreshed.
+
+        Where the list of an id is full, the one that was longest known of those tried in vain yields
+        its place: a liar displaces nobody who was not tried, and cannot keep the places either.
+        `ours`: a station of the lab, for which there is room however many strangers there are.
+        """
         if hint.id not in self._by_id and len(self._by_id) >= IDS and not ours:
             self._forget_old(now)
             if len(self._by_id) >= IDS:
                 return False
         known = self._by_id.setdefault(hint.id, {})
         self._expire(known, now)
-        if hint.address not in known and len(known) >= CANDIDATES:
-            return False
-        known[hint.address] = (hint, now)
+        old = known.get(hint.address)
+        if old is None and len(known) >= CANDIDATES:
+            in_vain = next((address for address, kept in known.items() if kept.in_vain), None)
+            if in_vain is None:
+                return False
+            del known[in_vain]
+        known[hint.address] = _Kept(hint, now, in_vain=old is not None and old.in_vain)
         return True
+
+    def misled(self, station: str, address: Address) -> None:
+        """The station was not there: the hint stays, and yields its place to the next."""
+        known = self._by_id.get(station, {})
+        if address in known:
+            known[address] = replace(known[address], in_vain=True)
 
     def of(self, station: str, now: float) -> list[Hint]:
         """Hints about one id, the freshest first."""
         known = self._by_id.get(station, {})
         self._expire(known, now)
-        return [hint for hint, _at in sorted(known.values(), key=lambda pair: -pair[1])]
+        return [kept.hint for kept in sorted(known.values(), key=lambda kept: -kept.at)]
 
     def all(self, now: float) -> list[Hint]:
         """Every hint, by id."""
@@ -92,9 +114,9 @@ class Hints:
                 del self._by_id[station]
 
     @staticmethod
-    def _expire(known: dict[Address, tuple[Hint, float]], now: float) -> None:
-        for address, (_hint, at) in list(known.items()):
-            if now - at > LIFE_S:
+    def _expire(known: dict[Address, _Kept], now: float) -> None:
+        for address, kept in list(known.items()):
+            if now - kept.at > LIFE_S:
                 del known[address]
 
 
@@ -149,6 +171,11 @@ class Discovery:
             hints = self._hints.of(station, self._clock.monotonic())
             named = [hint.address for hint in self._named.values() if hint.id == station]
         return list(dict.fromkeys([*(hint.address for hint in hints), *named]))
+
+    def misled(self, station: str, address: Address) -> None:
+        """It was not at one of its candidates."""
+        with self._lock:
+            self._hints.misled(station, address)
 
     def unnamed(self) -> list[Address]:
         """Hosts that a technician named and of which nobody knows yet who they are."""

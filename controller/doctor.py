@@ -4,7 +4,7 @@ import ctypes
 import grp
 import shutil
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from controller import door_models as m
@@ -61,12 +61,9 @@ class Doctor:
         yield _check(
             mark("clock"),
             synchronised,
-            _("The clock is synchronised.")
-            if synchronised
-            else _("The clock is not synchronised; it says {now}.").format(
-                now=f"{self._books.clock.now():%Y-%m-%d %H:%M} UTC"
-            ),
+            _("The clock is synchronised.") if synchronised else _("The clock is not synchronised."),
             _("Install chrony or turn on systemd-timesyncd: PCs take the time from here."),
+            at=None if synchronised else self._books.clock.now(),
         )
         problem = self._discovery.problem
         yield _check(
@@ -90,7 +87,8 @@ class Doctor:
 
     def _certificates(self) -> Iterator[m.DoctorCheck]:
         now = self._books.clock.now()
-        own = self._books.pki.own_certificate_until()
+        certificate = self._books.pki.own_certificate()
+        own = certificate.not_after if certificate else None
         yield _check(
             mark("server certificate"),
             own is not None and own > now + SOON,
@@ -149,8 +147,8 @@ class Doctor:
         )
 
 
-def _check(name: str, ok: bool | None, message: str, hint: str) -> m.DoctorCheck:
-    return m.DoctorCheck(name=name, ok=ok, message=message, hint="" if ok else hint)
+def _check(name: str, ok: bool | None, message: str, hint: str, at: datetime | None = None) -> m.DoctorCheck:
+    return m.DoctorCheck(name=name, ok=ok, message=message, hint="" if ok else hint, at=at)
 
 
 def _group_exists(name: str) -> bool:

@@ -1,33 +1,23 @@
-"""labctl's door: HTTP over a Unix socket. Who may do what follows from the caller's groups.
+"""labctl's door: HTTP over a Unix socket. Who may do what follows from the caller's groups (door_callers).
 
-The kernel says who is calling (SO_PEERCRED); nothing in the request can. Every
-answer that is not 2xx is `{"error": sentence, "hint": what to do}`.
+Every answer that is not 2xx is `{"error": sentence, "hint": what to do}`.
 """
 
 import asyncio
-import contextlib
-import grp
 import logging
-import os
-import pwd
 import socket
-import struct
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any
 
 import uvicorn
 from fastapi import Depends, FastAPI, Request
 from fastapi import Path as UrlPath
 from fastapi.responses import StreamingResponse
-from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from contract.version import VERSION
 from controller import door_models as m
-from controller.door_errors import add_error_answers, refusal
+from controller.door_callers import Bounded, Door, caller_of, peer_protocol, user_of
+from controller.door_errors import add_error_answers
 from controller.door_language import InTheirLanguage
 from controller.problems import Problem
 from controller.services import Caller, Services
@@ -35,10 +25,6 @@ from controller.words import _
 
 log = logging.getLogger(__name__)
 
-MAX_BODY_BYTES = 1 << 20
-MAX_CALLS = 48
-"""Callers that are answered at the same time; a publication waits in one of 40 threads."""
-MAX_CONNECTIONS = 256
 WATCH_EVERY_S = 5.0
 """A watcher gets a line at least so often, so that it can tell a quiet lab from a dead door."""
 
@@ -62,58 +48,6 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
 }
 
 
-@dataclass(frozen=True)
-class Door:
-    """Where the door is and which groups may use it."""
-
-    socket: Path
-    technicians: str
-    operators: str
-
-
-class _PeerProtocol(H11Protocol):
-    """Puts the peer's uid, as the kernel knows it, where ASGI has the client's address."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn's own
-        super().connection_made(transport)
-        peer: socket.socket = transport.get_extra_info("socket")
-        packed = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-        pid, uid, _ = struct.unpack("3i", packed)
-        self.client = (str(uid), pid)
-
-
-def caller_of(uid: int, door: Door) -> Caller | None:
-    """Who `uid` is at the door; None where neither group has it.
-
-    Root and the user the controller runs as are technicians: both can read its keys anyway.
-    """
-    try:
-        entry = pwd.getpwuid(uid)
-        user, groups = entry.pw_name, _group_names(entry.pw_name, entry.pw_gid)
-    except KeyError:
-        user, groups = str(uid), set()
-    if uid in (0, os.geteuid()) or door.technicians in groups:
-        return Caller(uid=uid, user=user, technician=True)
-    if door.operators in groups:
-        return Caller(uid=uid, user=user, technician=False)
-    return None
-
-
-def _user(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
-
-
-def _group_names(user: str, gid: int) -> set[str]:
-    names = set()
-    for group in os.getgrouplist(user, gid):
-        with contextlib.suppress(KeyError):  # a gid without a name has no rights here
-            names.add(grp.getgrgid(group).gr_name)
-    return names
-
-
 def make_app(services: Services, door: Door) -> FastAPI:
     """The ASGI application of the door."""
     app = FastAPI(
@@ -129,7 +63,7 @@ def make_app(services: Services, door: Door) -> FastAPI:
     _add_stations(app, services, operator, technician)
     _add_profiles(app, services, operator, technician)
     _add_lab(app, services, operator, technician)
-    app.add_middleware(Bounded)
+    app.add_middleware(Bounded, door=door)
     _describe(app)
     return app
 
@@ -154,8 +88,8 @@ class _Server(uvicorn.Server):
         self._opened()
 
 
-def make_server(app: FastAPI, path: Path, opened: Callable[[], object]) -> uvicorn.Server:
-    """The server of the door at `path`; calls `opened` once it answers there.
+def make_server(app: FastAPI, door: Door, opened: Callable[[], object]) -> uvicorn.Server:
+    """The server of the door; calls `opened` once it answers there.
 
     The socket is open to all users of the machine: who may do what is decided
     by uid above, with a sentence, where the file's mode would only say no.
@@ -163,58 +97,18 @@ def make_server(app: FastAPI, path: Path, opened: Callable[[], object]) -> uvico
     return _Server(
         uvicorn.Config(
             InTheirLanguage(app),
-            uds=str(path),
-            http=_PeerProtocol,
+            uds=str(door.socket),
+            http=peer_protocol(door),
             ws="none",
             lifespan="off",
             proxy_headers=False,  # or a header could say who is calling
             server_header=False,
             access_log=False,
             log_config=None,
-            limit_concurrency=MAX_CONNECTIONS,
             timeout_graceful_shutdown=3,
         ),
         opened,
     )
-
-
-class Bounded:
-    """Refuses what would be too much: a body, before it is all here, and callers at the same time."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-        self._calls = 0
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        if self._calls >= MAX_CALLS:
-            busy = refusal(
-                503, _("The controller is answering too many at once."), _("Try again in a moment.")
-            )
-            await busy(scope, receive, send)
-            return
-        self._calls += 1
-        try:
-            await self._app(scope, _bounded(receive), send)
-        finally:
-            self._calls -= 1
-
-
-def _bounded(receive: Receive) -> Receive:
-    seen = 0
-
-    async def bounded() -> Message:
-        nonlocal seen
-        message = await receive()
-        seen += len(message.get("body", b""))
-        if seen > MAX_BODY_BYTES:
-            raise HTTPException(413, f"The request is longer than {MAX_BODY_BYTES} bytes.")
-        return message
-
-    return bounded
 
 
 Guard = Callable[[Request], Caller]
@@ -233,7 +127,7 @@ def _roles(door: Door) -> tuple[Guard, Guard]:
                 _(
                     "Ask the server's administrator: sudo usermod -aG {technicians} {user} "
                     "(or {operators}, for the day's work only)."
-                ).format(technicians=door.technicians, operators=door.operators, user=_user(uid)),
+                ).format(technicians=door.technicians, operators=door.operators, user=user_of(uid)),
             )
         return caller
 
@@ -376,6 +270,11 @@ def _add_lab(app: FastAPI, services: Services, operator: Guard, technician: Guar
     def doctor(_: Annotated[Caller, Depends(operator)]) -> m.Doctor:
         """The server's own health."""
         return services.doctor()
+
+    @app.post("/v1/rekey")
+    def rekey(caller: Annotated[Caller, Depends(technician)]) -> m.Doctor:
+        """Give the server a new key and revoke the old one's certificate; the server's health after it."""
+        return services.rekey(caller.user)
 
     @app.post("/v1/services/spid")
     def spid(body: m.SpidIn, _: Annotated[Caller, Depends(technician)]) -> m.SpidOut:

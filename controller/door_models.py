@@ -392,12 +392,13 @@ class Explained(Model):
 
 
 class DoctorCheck(Model):
-    """One thing that was looked at. `ok` null: could not be told."""
+    """One thing that was looked at. `ok` null: could not be told; `at`: what the clock says, if it is off."""
 
     name: str
     ok: bool | None
     message: str
     hint: str
+    at: datetime | None = None
 
 
 class Doctor(Model):

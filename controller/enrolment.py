@@ -84,6 +84,7 @@ class Enrolment:
             found = self._try(station, code, place, joined)
             if isinstance(found, Enrolled):
                 return found
+            self._discovery.misled(station, place)
             failures.append(found)
         # The most telling one: somebody who knew the id but not the code, before somebody who was not there.
         order = ("wrong-code", "refused", "other", "away")

@@ -1,7 +1,7 @@
 """What the exchange asks of the lab's books: addresses, renewals, revisions, trust."""
 
 import logging
-import ssl
+import threading
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
@@ -12,7 +12,6 @@ from contract.wire import ContractError
 from controller.books import Books
 from controller.core.asking import Outgoing
 from controller.discovery import Discovery
-from controller.enrolment import CRL
 from controller.failures import Address
 from controller.live import Live
 from controller.pki import LEAF_LIFE
@@ -21,6 +20,7 @@ from controller.publishing import Outcome, Publishing
 from controller.store.database import StoreError
 from controller.store.repositories import Report, Station
 from controller.sync import Sync
+from controller.trust import Papers, Trust
 from controller.words import _
 
 log = logging.getLogger(__name__)
@@ -30,6 +30,9 @@ KEEP_EXPIRED = timedelta(days=400)
 
 RENEW_APART = timedelta(hours=1)
 """A station that asks for certificates more often than this is told no."""
+
+OVERTAKE_APART_S = 60.0
+"""Each time the list is numbered anew, every station is sent it: none can make that happen more often."""
 
 
 class Household:
@@ -42,9 +45,13 @@ class Household:
         self._publishing = publishing
         self._discovery = discovery
         self._live = live
-        self._revocations: tuple[int, bytes] = (0, b"")
+        self._trust = Trust(books)
+        self._papers = self._trust.refresh()
+        self._overtaken_at = -OVERTAKE_APART_S
         self._saved: dict[str, datetime] = {}
-        self.sync = Sync(books.lab, hold_s, self._renew_trust(), books.clock, live)
+        # From reading what stations shall have until the exchange has it: what is newer must come later.
+        self._handing = threading.Lock()
+        self.sync = Sync(books.lab, hold_s, self._papers.tls, books.clock, live)
 
     # Asked by the exchange
 
@@ -59,6 +66,10 @@ class Household:
                 self._books.store.move_station(tx, station, address.host, address.port)
         except StoreError as error:  # it is talked with there all the same
             log.warning("the new address of %s is not kept: %s", station, error)
+
+    def misled(self, station: str, address: Address) -> None:
+        """It was said to be there, and did not prove it."""
+        self._discovery.misled(station, address)
 
     def renewal(self, station: str, request: bytes) -> bytes | str:
         """A certificate for a station that has just proved to be itself."""
@@ -90,16 +101,30 @@ class Household:
         except (StoreError, Problem) as error:  # asked again with its next answer
             log.warning("%s gets no newer revision now: %s", station, error)
 
+    def list_ahead(self, station: str, number: int) -> None:
+        """It holds a revocation list with a higher number than ours: the server was restored."""
+        with self._handing:
+            now = self._books.clock.monotonic()
+            if number <= self._papers.number or now - self._overtaken_at < OVERTAKE_APART_S:
+                return
+            self._overtaken_at = now
+            log.warning("%s holds revocation list %d, newer than ours: all get a newer one", station, number)
+            try:
+                self._hand_out(self._trust.overtake(number))
+            except StoreError as error:  # asked again with its next answer after a while
+                log.warning("the revocation list gets no newer number now: %s", error)
+
     # Asked by the use cases
 
     def send(self, outcome: Outcome) -> None:
         """Hand new desired states to the exchange."""
-        self.sync.want(
-            {
-                station: (row.revision, Signed(payload=row.payload, signature=row.signature))
-                for station, row in outcome.changed.items()
-            }
-        )
+        with self._handing:
+            self.sync.want(
+                {
+                    station: (row.revision, Signed(payload=row.payload, signature=row.signature))
+                    for station, row in outcome.changed.items()
+                }
+            )
 
     def start_all(self) -> None:
         """Begin the exchange with every paired station."""
@@ -112,16 +137,18 @@ class Household:
 
     def start(self, station: str) -> None:
         """Begin the exchange with one."""
-        with self._books.database.read() as tx:
-            row = self._books.store.station(tx, station)
-            desired = self._books.store.desired(tx).get(station)
-        if row is None:
-            return
-        if self._live.one(station) is None:
-            self._show(row, None)
-        signed = Signed(payload=desired.payload, signature=desired.signature) if desired else None
-        out = Outgoing(desired.revision if desired else 0, signed, *self._revocations)
-        self.sync.start(station, Address(row.address, row.port), out, self)
+        with self._handing:
+            with self._books.database.read() as tx:
+                row = self._books.store.station(tx, station)
+                desired = self._books.store.desired(tx).get(station)
+            if row is None:
+                return
+            if self._live.one(station) is None:
+                self._show(row, None)
+            signed = Signed(payload=desired.payload, signature=desired.signature) if desired else None
+            revision, papers = desired.revision if desired else 0, self._papers
+            out = Outgoing(revision, signed, papers.number, papers.revocations)
+            self.sync.start(station, Address(row.address, row.port), out, self)
 
     def stop(self, station: str) -> None:
         """The station was let go."""
@@ -130,13 +157,26 @@ class Household:
 
     def refresh_trust(self) -> None:
         """Renew our certificate if it is due, make the revocation list of what the store says, tell all."""
-        tls = self._renew_trust()
-        self.sync.trust(tls, *self._revocations)
+        with self._handing:
+            self._hand_out(self._trust.refresh())
+
+    def rekey(self) -> Papers:
+        """A new key and certificate of ours now, and the old one revoked. Raises StoreError and OSError."""
+        with self._handing:
+            self._hand_out(self._trust.rekey())
+            return self._papers
+
+    def _hand_out(self, papers: Papers) -> None:
+        self._papers = papers
+        self.sync.trust(papers.tls, papers.number, papers.revocations)
 
     def nightly(self) -> None:
         """Forget what need not be kept, renew what is due."""
-        with self._books.database.write() as tx:
-            self._books.store.drop_expired_certificates(tx, self._books.clock.now() - KEEP_EXPIRED)
+        try:
+            with self._books.database.write() as tx:
+                self._books.store.drop_expired_certificates(tx, self._books.clock.now() - KEEP_EXPIRED)
+        except StoreError as error:  # tomorrow is another night
+            log.warning("nothing is forgotten tonight: %s", error)
         self.refresh_trust()
 
     def save_reports(self) -> None:
@@ -149,22 +189,13 @@ class Household:
             and self._saved.get(view.id) != view.seen.heard_at
         ]
         if new:
-            with self._books.database.write() as tx:
-                self._books.store.put_reports(tx, new)
+            try:
+                with self._books.database.write() as tx:
+                    self._books.store.put_reports(tx, new)
+            except StoreError as error:  # what is true now matters more than what was
+                log.warning("the last answers are not kept: %s", error)
+                return
             self._saved = {**self._saved, **{report.station: report.heard_at for report in new}}
-
-    def _renew_trust(self) -> ssl.SSLContext:
-        now = self._books.clock.now()
-        with self._books.database.write() as tx:
-            own = self._books.pki.renew_own_certificate(now)
-            if own is not None:
-                self._books.store.add_certificate(tx, own)
-            number = self._books.store.counter(tx, CRL) or self._books.store.raise_counter(tx, CRL)
-            revoked = [
-                one for one in self._books.store.certificates(tx) if one.revoked_at and one.not_after > now
-            ]
-        self._revocations = (number, self._books.pki.revocations(revoked, number, now))
-        return self._books.pki.tls()
 
     def _show(self, station: Station, report: Report | None) -> None:
         """Put a station on the screen, with what it last said if that can still be read."""

@@ -8,20 +8,30 @@ where discovery or a new desired state gives a reason to.
 
 import logging
 import random
-import ssl
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Protocol
 
 from contract.exchange import Answer, Ask, CommandResult, Signed
 from contract.sentence import Sentence, sentence
 from contract.wire import CONTRACT
-from controller.agent_client import AgentClient, Peer, Reaper
+from controller.agent_client import AgentClient
+from controller.channel import Channel, Shared
 from controller.clock import Clock
-from controller.core.asking import MAX_JUMP, Heard, Outgoing, after, has_news, is_ahead, listen, tell
+from controller.core.asking import (
+    Heard,
+    Outgoing,
+    after,
+    has_news,
+    is_ahead,
+    is_beyond,
+    is_list_ahead,
+    listen,
+    refused,
+    tell,
+)
 from controller.failures import Address, Failure
-from controller.live import Live
 from controller.words import mark
 
 log = logging.getLogger(__name__)
@@ -57,23 +67,17 @@ class Household(Protocol):
     def moved(self, station: str, address: Address) -> None:
         """It proved to be at another address."""
 
+    def misled(self, station: str, address: Address) -> None:
+        """It did not prove to be at a place where it was said to be."""
+
     def renewal(self, station: str, request: bytes) -> bytes | str:
         """A certificate (DER) for its signing request, or why not, in a sentence."""
 
     def ahead(self, station: str, revision: int) -> None:
         """It holds a newer revision than we have for it."""
 
-
-@dataclass
-class Shared:
-    """What all links use. `tls` is replaced as a whole when our certificate or the revocations change."""
-
-    lab: str
-    hold_s: float
-    tls: ssl.SSLContext
-    clock: Clock
-    live: Live
-    reaper: Reaper
+    def list_ahead(self, station: str, number: int) -> None:
+        """It holds a revocation list with a higher number than ours."""
 
 
 class Bucket:
@@ -90,46 +94,6 @@ class Bucket:
         self._left = min(BURST, self._left + (now - self._at) / REFILL_S) - 1
         self._at = now
         return max(0.0, -self._left * REFILL_S)
-
-
-class Channel:
-    """One connection, made when it is needed and made anew when the place or the trust is another."""
-
-    def __init__(self, station: str, shared: Shared) -> None:
-        self._station = station
-        self._shared = shared
-        self._lock = threading.Lock()
-        self._client: AgentClient | None = None
-        self.stumbled = False
-        self._tls: ssl.SSLContext | None = None
-
-    def to(self, address: Address) -> AgentClient:
-        """A client for that address, the same as before where nothing changed."""
-        tls = self._shared.tls
-        with self._lock:
-            if self._client is not None and self._client.address == address and self._tls is tls:
-                return self._client
-            if self._client is not None:
-                self._client.close()
-            self._tls = tls
-            self._client = AgentClient(
-                address, self._shared.reaper, Peer(self._shared.lab, self._station, tls)
-            )
-            return self._client
-
-    def cut(self) -> None:
-        """End what is under way on it."""
-        with self._lock:
-            client = self._client
-        if client is not None:
-            client.cut()
-
-    def close(self) -> None:
-        """Done with it."""
-        with self._lock:
-            client, self._client = self._client, None
-        if client is not None:
-            client.close()
 
 
 class Link:
@@ -301,6 +265,8 @@ class Link:
                 result = Failure("garbage", problem)
             log.debug("%s: %s", self.station, result.message)
             notes.append(result.message)
+            if address != home:
+                self._household.misled(self.station, address)
         self._shared.live.failed(self.station, notes[0])
         return None
 
@@ -336,11 +302,14 @@ class Link:
             self._address = address
         if moved:
             self._household.moved(self.station, address)
-        self._shared.live.heard(self.station, answer, address, _note(out, known))
+        self._shared.live.heard(self.station, answer, address, _note(out, known), refused(out, known))
         with self._lock:  # after that, so that whoever waits for a result sees the state it was given in
             self._settle_commands(asked, answer)
-        if is_ahead(out, answer) and answer.status.desired_revision <= out.revision + MAX_JUMP:
-            self._household.ahead(self.station, answer.status.desired_revision)
+        if not is_beyond(out, answer):
+            if is_ahead(out, answer):
+                self._household.ahead(self.station, answer.status.desired_revision)
+            if is_list_ahead(out, answer):
+                self._household.list_ahead(self.station, answer.revocation_number)
         if answer.signing_request is not None:
             self._renew(answer.signing_request)
         return None
@@ -387,6 +356,6 @@ def _note(out: Outgoing, known: Heard) -> Sentence | None:
     if known.refusals:
         refusal = known.refusals[-1]
         return sentence(_REFUSED[refusal.what], why=refusal.message)
-    if known.answer is not None and known.answer.status.desired_revision > out.revision + MAX_JUMP:
+    if known.answer is not None and is_beyond(out, known.answer):
         return sentence("It claims a revision this lab cannot have reached; pair it again.")
     return None

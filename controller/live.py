@@ -9,19 +9,24 @@ from datetime import datetime
 from contract.exchange import Answer
 from contract.sentence import Sentence, sentence
 from controller.clock import Clock
+from controller.core.asking import Refused
 from controller.core.fleet import Hearing, Presence, Timings, heard, presence, remembered, unsteady
 from controller.failures import Address
 
 
 @dataclass(frozen=True)
 class Seen:
-    """A station as it was last seen. `note`: what stands between it and us; `answer` may be an old one."""
+    """A station as it was last seen. `note`: what stands between it and us; `answer` may be an old one.
+
+    `refused`: what it shall be, where it would not take that.
+    """
 
     hearing: Hearing
     address: Address
     heard_at: datetime | None = None
     answer: Answer | None = None
     note: Sentence | None = None
+    refused: Refused | None = None
 
 
 @dataclass(frozen=True)
@@ -60,8 +65,15 @@ class Live:
             self._stations.pop(station, None)
             self._tell()
 
-    def heard(self, station: str, answer: Answer, address: Address, note: Sentence | None = None) -> None:
-        """The station answered, and proved to be at `address`."""
+    def heard(
+        self,
+        station: str,
+        answer: Answer,
+        address: Address,
+        note: Sentence | None = None,
+        refused: Refused | None = None,
+    ) -> None:
+        """The station answered, and proved to be at `address`. `refused`: see Seen."""
         now = self._clock.monotonic()
         with self._changed:
             old = self._stations.get(station)
@@ -69,10 +81,19 @@ class Live:
                 return
             shown = presence(old.hearing, now, self._timings)
             hearing = heard(old.hearing, now, self._timings)
-            new = Seen(hearing, address, self._clock.now(), answer, note)
+            new = Seen(hearing, address, self._clock.now(), answer, note, refused)
             self._stations[station] = new
             news = old.answer is None or old.answer.news != answer.news or old.answer.epoch != answer.epoch
-            if news or shown is not hearing.floor or (old.note, old.address) != (note, address):
+            if (
+                news
+                or shown is not hearing.floor
+                or (old.note, old.address, old.refused)
+                != (
+                    note,
+                    address,
+                    refused,
+                )
+            ):
                 self._tell()
 
     def failed(self, station: str, note: Sentence) -> None:

@@ -18,7 +18,8 @@ from controller.books import Books
 from controller.clock import Clock
 from controller.discovery import Discovery, Hint
 from controller.doctor import Doctor
-from controller.door import Door, make_app, make_server
+from controller.door import make_app, make_server
+from controller.door_callers import Door
 from controller.enrolment import Enrolment
 from controller.household import Household
 from controller.init import database_url
@@ -85,7 +86,8 @@ async def serve(controller: Controller) -> None:
     """Run until SIGTERM or SIGINT; the door is the last to open and the first to close."""
     path = controller.door.socket
     path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    server = make_server(make_app(controller.services, controller.door), path, lambda: notify("READY=1"))
+    app = make_app(controller.services, controller.door)
+    server = make_server(app, controller.door, lambda: notify("READY=1"))
     controller.discovery.start()
     controller.household.start_all()
     controller.scheduler.start()

@@ -4,6 +4,7 @@ Whom a certificate is for is never taken from a request: the caller knows it
 (from the pairing code, or from the certificate the peer has just used).
 """
 
+import os
 import ssl
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -35,9 +36,9 @@ FAR_AWAY = datetime(2100, 1, 1, tzinfo=UTC)
 MAX_REQUEST_BYTES = 8192
 
 _CA_KEY, _CA = "ca-key.pem", "ca.pem"
-_KEY, _CERTIFICATE = "controller-key.pem", "controller.pem"
+_OWN = "controller.pem"
+"""The controller's key and certificate in one file, so that no crash parts them."""
 _SIGNING_KEY = "signing-key.pem"
-_CRL = "revocations.pem"
 
 
 class PkiError(Exception):
@@ -163,11 +164,10 @@ class Pki:
             .add_extension(issuer, critical=False)
             .sign(self._ca_key, hashes.SHA256())
         )
-        issued = Issued(f"{certificate.serial_number:x}", name, role, certificate.not_valid_after_utc)
-        return Leaf(certificate.public_bytes(serialization.Encoding.DER), issued)
+        return Leaf(certificate.public_bytes(serialization.Encoding.DER), _issued(certificate, name, role))
 
     def revocations(self, revoked: Iterable[Issued], number: int, now: datetime) -> bytes:
-        """The revocation list (DER) with its growing number; also kept as a file for our own TLS."""
+        """The revocation list (DER) with its growing number."""
         builder = (
             x509.CertificateRevocationListBuilder()
             .issuer_name(self._ca.subject)
@@ -181,37 +181,31 @@ class Pki:
         for one in revoked:
             entry = x509.RevokedCertificateBuilder().serial_number(int(one.serial, 16))
             builder = builder.add_revoked_certificate(entry.revocation_date(one.revoked_at or now).build())
-        crl = builder.sign(self._ca_key, hashes.SHA256())
-        write_file(self._directory / _CRL, crl.public_bytes(serialization.Encoding.PEM), 0o600)
-        return crl.public_bytes(serialization.Encoding.DER)
+        return builder.sign(self._ca_key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
 
-    def own_certificate_until(self) -> datetime | None:
-        """When the controller's certificate ends; None where it has none that fits its key."""
+    def own_certificate(self) -> Issued | None:
+        """The controller's certificate; None where there is none that is of this CA and fits its key."""
         try:
-            certificate = x509.load_pem_x509_certificate((self._directory / _CERTIFICATE).read_bytes())
-            key = _load_ec_key(self._directory / _KEY)
+            pem = (self._directory / _OWN).read_bytes()
+            certificate = x509.load_pem_x509_certificate(pem)
+            key = serialization.load_pem_private_key(pem, password=None)
             certificate.verify_directly_issued_by(self._ca)
         except (OSError, ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
             return None
-        return certificate.not_valid_after_utc if certificate.public_key() == key.public_key() else None
-
-    def renew_own_certificate(self, now: datetime) -> Issued | None:
-        """Make the controller's key and certificate if there are none or two thirds of their time are over.
-
-        Returns what the store must know of the new one; None where the old one will do.
-        """
-        until = self.own_certificate_until()
-        if until is not None and now < until - LEAF_LIFE + RENEW_AFTER:
+        if certificate.public_key() != key.public_key():
             return None
+        return _issued(certificate, controller_name(self._lab), "controller")
+
+    def make_own_certificate(self, now: datetime) -> Issued:
+        """A new key and certificate for the controller. Raises OSError, and then the old ones stay."""
         key = ec.generate_private_key(ec.SECP256R1())
         leaf = self._issue(controller_name(self._lab), "controller", key.public_key(), now)
-        # A crash between the two leaves a pair that does not fit, which the next start sees and replaces.
-        write_file(self._directory / _KEY, _key_pem(key), 0o600)
-        write_file(self._directory / _CERTIFICATE, _pem(x509.load_der_x509_certificate(leaf.der)), 0o644)
+        certificate = x509.load_der_x509_certificate(leaf.der)
+        write_file(self._directory / _OWN, _key_pem(key) + _pem(certificate), 0o600)
         return leaf.issued
 
-    def tls(self) -> ssl.SSLContext:
-        """The one way the controller opens TLS: 1.3, the lab's CA only, own certificate, revocations checked.
+    def tls(self, revocations: bytes) -> ssl.SSLContext:
+        """The one way the controller opens TLS: 1.3, the lab's CA only, own certificate, `revocations` (DER).
 
         The host name that a connection is opened with is contract.identity's
         station_name; OpenSSL compares it with the peer's certificate.
@@ -219,10 +213,23 @@ class Pki:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.minimum_version = ssl.TLSVersion.TLSv1_3
         context.load_verify_locations(self._directory / _CA)
-        context.load_verify_locations(self._directory / _CRL)
+        _load_revocations(context, revocations)
         context.verify_flags |= ssl.VerifyFlags.VERIFY_CRL_CHECK_LEAF | ssl.VerifyFlags.VERIFY_X509_STRICT
-        context.load_cert_chain(self._directory / _CERTIFICATE, self._directory / _KEY)
+        context.load_cert_chain(self._directory / _OWN)
         return context
+
+
+def _load_revocations(context: ssl.SSLContext, revocations: bytes) -> None:
+    """The ssl module takes lists from files only. One in memory needs no room on a disk that may be full."""
+    pem = x509.load_der_x509_crl(revocations).public_bytes(serialization.Encoding.PEM)
+    with os.fdopen(os.memfd_create("revocations"), "wb") as file:
+        file.write(pem)
+        file.flush()
+        context.load_verify_locations(f"/proc/self/fd/{file.fileno()}")
+
+
+def _issued(certificate: x509.Certificate, name: str, role: str) -> Issued:
+    return Issued(f"{certificate.serial_number:x}", name, role, certificate.not_valid_after_utc)
 
 
 def _requested_key(request: bytes) -> ec.EllipticCurvePublicKey | str:

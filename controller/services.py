@@ -99,6 +99,19 @@ class Services:
         """The server's own health."""
         return m.Doctor(checks=self._p.doctor.checks())
 
+    def rekey(self, who: str) -> m.Doctor:
+        """Give the server a new key at once, and revoke the old one's certificate."""
+        try:
+            papers = self._p.household.rekey()
+        except OSError as error:
+            raise Problem(
+                "failed",
+                _("The new key cannot be written: {reason}.").format(reason=error.strerror),
+                _("Is the server's disk full? See: labctl doctor"),
+            ) from None
+        log.warning("%s gave the server a new key; revocation list %d has the old one", who, papers.number)
+        return self.doctor()
+
     # Stations coming and going
 
     def discover(self, hosts: Sequence[str], timeout_s: float) -> m.Discovered:

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping
 from contract.exchange import CommandResult, Signed
 from contract.sentence import sentence
 from controller.agent_client import Reaper
+from controller.channel import Shared
 from controller.clock import Clock
 from controller.core.asking import Outgoing
 from controller.failures import Address, Failure
-from controller.link import STACK_BYTES, Household, Link, Shared
+from controller.link import STACK_BYTES, Household, Link
 from controller.live import Live
 
 
@@ -33,13 +34,15 @@ class Sync:
 
     def start(self, station: str, address: Address, out: Outgoing, household: Household) -> None:
         """Begin to talk with a paired station; one that is talked with already is begun anew."""
-        self.stop(station)
         link = Link(station, address, out, self._shared, household)
         with self._lock:
             if self._stopped:
                 return
+            old = self._links.get(station)
             self._links[station] = link
-        link.start()
+            link.start()
+        if old is not None:
+            old.stop()
 
     def stop(self, station: str) -> None:
         """Talk with it no more."""

@@ -41,7 +41,7 @@ def complaint(view: View) -> str | None:
 
 
 def standing(view: View | None, revision: int, old: str | None) -> Standing:
-    """`old` is the PC's complaint from before: the same again may still be about the revision before."""
+    """`old` is the PC's complaint from before: the same again is still about the revision before."""
     if view is None:
         return Standing("failed", "offline", _("It was let go meanwhile."), over=True)
     shown = presence_word(view.presence)
@@ -54,9 +54,9 @@ def standing(view: View | None, revision: int, old: str | None) -> Standing:
         return Standing("waiting", shown, reason, over=True)
     if answer is None:
         return Standing("waiting", shown, note, over=False)
-    for refusal in answer.refusals:
-        if refusal.what == "desired" and refusal.revision in (None, revision):
-            return Standing("failed", shown, in_words(refusal.message), over=True)
+    refused = view.seen.refused
+    if refused is not None and refused.revision >= revision:
+        return Standing("failed", shown, in_words(refused.why), over=True)
     if answer.status.desired_revision >= revision:
         broken = complaint(view)
         if broken is not None:

@@ -120,6 +120,8 @@ def notable(what: StatusReport, lab: str) -> tuple[object, ...]:
         what.desired_revision,
         what.applied_revision,
         tuple((condition.type, condition.status, condition.reason) for condition in what.conditions),
+        # In words as well: which revision failed, what was put back. The others' words hold figures.
+        tuple(condition.message for condition in what.conditions if condition.type == "Converged"),
     )
 
 

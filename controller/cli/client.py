@@ -10,7 +10,7 @@ framings of a body, and asks for a connection of its own each time.
 import json
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -79,7 +79,8 @@ class Conversation:
         self._buffer = bytearray()
         self._socket = _connect(path, answer_s)
         try:
-            with _expecting_gone():
+            # A door that is crowded answers before it was asked, and closes.
+            with _expecting_gone(), suppress(ConnectionError):
                 self._socket.sendall(head.encode() + b"\r\n" + content)
             status, headers = self._head()
             self._parts = self._body(headers)

@@ -164,6 +164,11 @@ def moment(value: datetime | None, now: datetime) -> str:
     return local.strftime("%H:%M:%S" if local.date() == today.date() else "%d/%m/%y %H:%M")
 
 
+def day_and_hour(value: datetime) -> str:
+    """An instant for a person who must not take the day for granted."""
+    return value.astimezone(_rome()).strftime("%d/%m/%Y %H:%M")
+
+
 def age(seconds: float) -> str:
     """A duration for a person, in its largest unit."""
     for unit, size in ((_("d"), 86400), (_("h"), 3600), (_("min"), 60)):

@@ -4,10 +4,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from contract.exchange import Answer, Ask, Position, Refusal, Signed
+from contract.sentence import Sentence
 from contract.wire import CONTRACT
 
 MAX_JUMP = 1_000_000
-"""How far past our own counter a station's revision is believed: a restored server may be some
+"""How far past our own counters a station's numbers are believed: a restored server may be some
 thousands behind, and a station that lies must not use the numbers up."""
 
 
@@ -35,6 +36,14 @@ class Heard:
     answer: Answer | None = None
     refused: frozenset[tuple[str, int]] = field(default_factory=frozenset)
     refusals: tuple[Refusal, ...] = ()
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A revision that a station would not take, and why."""
+
+    revision: int
+    why: Sentence
 
 
 def listen(out: Outgoing, known: Heard, at: datetime, hold_s: float) -> Ask:
@@ -97,6 +106,28 @@ def _standing(answer: Answer) -> tuple[str, frozenset[tuple[str, bool]]]:
     return answer.epoch, frozenset((one.type, one.status) for one in answer.status.conditions)
 
 
+def refused(out: Outgoing, known: Heard) -> Refused | None:
+    """Whether what the station shall be was refused by it, so that it is not offered again."""
+    if ("desired", out.revision) not in known.refused:
+        return None
+    # Kept for as long as anything that was refused is; the last one may be about something else.
+    said = [one for one in known.refusals if one.what == "desired"] or known.refusals
+    return Refused(out.revision, said[-1].message)
+
+
 def is_ahead(out: Outgoing, answer: Answer) -> bool:
     """Whether the station holds a revision that this server has not given: the server was restored."""
     return bool(out.revision) and out.revision < answer.status.desired_revision
+
+
+def is_list_ahead(out: Outgoing, answer: Answer) -> bool:
+    """The same of its revocation list."""
+    return bool(out.revocation_number) and out.revocation_number < answer.revocation_number
+
+
+def is_beyond(out: Outgoing, answer: Answer) -> bool:
+    """Whether a station claims numbers that no restored server can be behind by."""
+    return (
+        answer.status.desired_revision > out.revision + MAX_JUMP
+        or answer.revocation_number > out.revocation_number + MAX_JUMP
+    )

@@ -1,17 +1,21 @@
 """Opening the store: SQLite in the data directory, or PostgreSQL by URL; migrated at start."""
 
+import logging
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
 from controller.words import _
+
+log = logging.getLogger(__name__)
 
 Tx = Connection
 """A transaction, as those who only pass it on call it: SQLAlchemy stays in the store."""
@@ -68,8 +72,7 @@ def open_database(url: str) -> Database:
     answer, and tables of a newer release.
     """
     try:
-        engine = _engine(url)
-        _migrate(engine)
+        engine = _opened(url)
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
         raise StoreError(_("the database URL is not understood: {reason}").format(reason=error)) from None
     except SQLAlchemyError as error:
@@ -78,8 +81,28 @@ def open_database(url: str) -> Database:
     return Database(engine)
 
 
-def _engine(url: str) -> Engine:
+def _opened(url: str) -> Engine:
     parsed = make_url(url)
+    engine = _engine(parsed)
+    try:
+        _migrate(engine)
+    except OperationalError as error:
+        engine.dispose()
+        if getattr(error.orig, "sqlite_errorcode", 0) != sqlite3.SQLITE_IOERR_SHMSIZE:
+            raise
+        log.warning("the disk is full: the database opens for this process alone, its index in memory")
+        engine = _engine(_index_in_memory(parsed))
+        _migrate(engine)
+    return engine
+
+
+def _index_in_memory(url: URL) -> URL:
+    """SQLite's VFS that needs no room on the disk to open a database (docs/decisions/0027)."""
+    file = f"file:{quote(url.database or '')}"
+    return url.set(database=file).update_query_dict({"vfs": "unix-excl", "uri": "true"})
+
+
+def _engine(parsed: URL) -> Engine:
     if parsed.get_backend_name() == "sqlite":
         engine = create_engine(parsed, connect_args={"timeout": _BUSY_S})
         event.listen(engine, "connect", _prepare_sqlite)

@@ -56,14 +56,13 @@ class Process:
     """A program of ours with its log in a file."""
 
     def __init__(self, argv: list[str], log: Path) -> None:
-        self._argv = argv
+        self.command = [sys.executable, "-m", *argv]
         self.log = log
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         with self.log.open("ab") as log:
-            argv = [sys.executable, "-m", *self._argv]
-            self.process = subprocess.Popen(argv, stdout=log, stderr=log, start_new_session=True)
+            self.process = subprocess.Popen(self.command, stdout=log, stderr=log, start_new_session=True)
 
     def text(self) -> str:
         return self.log.read_text(errors="replace") if self.log.exists() else ""

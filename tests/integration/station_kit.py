@@ -42,17 +42,21 @@ class Keys:
         self.folder = folder
         make_lab_keys(folder, lab, now())
         self.pki = Pki(folder, lab)
-        self.pki.renew_own_certificate(now())
+        self.pki.make_own_certificate(now())
         self.revoke()
         self._count = 0
 
     def revoke(self, *certificates: Issued) -> None:
         """The lab's revocation list names these and no others."""
-        self.pki.revocations(certificates, 1, now())
+        self._revocations = self.pki.revocations(certificates, 1, now())
+
+    def tls(self) -> ssl.SSLContext:
+        """How the controller connects, with the list as it is."""
+        return self.pki.tls(self._revocations)
 
     def peer(self, station: str = "pc-01") -> Peer:
         """Whom the controller expects."""
-        return Peer(LAB, station, self.pki.tls())
+        return Peer(LAB, station, self.tls())
 
     def station(self, station: str = "pc-01", at: datetime | None = None) -> tuple[Leaf, Path]:
         """A certificate of this lab's CA, made at a time, and a PEM file with it and its key."""

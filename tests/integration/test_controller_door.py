@@ -1,5 +1,6 @@
 """labctl's door: who may do what, and that nothing anybody sends through it makes it fall over."""
 
+import contextlib
 import grp
 import http.client
 import json
@@ -9,13 +10,16 @@ import socket
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from controller.door import MAX_BODY_BYTES, MAX_CALLS, Door, caller_of
+from controller.door_callers import CALLS_EACH, MAX_BODY_BYTES, Crowd, Door, caller_of
 from tests.integration.controller_kit import Controller, until
 
 NOBODY = "nobody"
@@ -86,21 +90,111 @@ print(json.dumps([answer.status, json.loads(answer.read())]))
 """
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become somebody else")
-def test_a_stranger_on_the_same_machine_gets_a_sentence() -> None:
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become somebody else")
+
+
+@pytest.fixture
+def open_to_all() -> Iterator[Controller]:
     # Not pytest's folder: that is closed to strangers anyway.
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
-        controller = Controller(Path(folder)).up()
+        controller = Controller(Path(folder))
         try:
-            argv = [sys.executable, "-c", AS_NOBODY, str(controller.paths.door)]
-            said = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60)
+            yield controller.up()
         finally:
             controller.stop()
+
+
+@needs_root
+def test_a_stranger_on_the_same_machine_gets_a_sentence(open_to_all: Controller) -> None:
+    argv = [sys.executable, "-c", AS_NOBODY, str(open_to_all.paths.door)]
+    said = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60)
     status, body = json.loads(said.stdout)
     assert status == 403
     assert "lab-operators" in body["error"]
     assert "usermod" in body["hint"]
+
+
+CROWD = """
+import os, socket, sys
+path, users, each, said = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4].encode()
+held = []
+for user in range(users):
+    os.seteuid(60001 + user)
+    for _ in range(each):
+        line = socket.socket(socket.AF_UNIX); line.connect(path); held.append(line)
+        try:
+            line.sendall(said)
+        except ConnectionError:
+            pass  # told already that there is no place
+    os.seteuid(0)
+print("here", flush=True)
+sys.stdin.read()
+"""
+AS_SOMEBODY = """
+import json, os, sys
+from controller.cli.client import Door, Refused
+os.setgroups([]); os.seteuid(int(sys.argv[2]))
+try:
+    Door(sys.argv[1]).get("/v1/status")
+except Refused as refused:
+    print(refused.status)
+"""
+UNFINISHED = "POST /v1/discover HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n"
+
+
+@contextlib.contextmanager
+def crowd(controller: Controller, users: int, each: int, said: str = "") -> Iterator[None]:
+    """Strangers of this machine, each with many connections on which something was said."""
+    argv = [sys.executable, "-c", CROWD, str(controller.paths.door), str(users), str(each), said]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"here\n"
+        yield
+
+
+def somebody(controller: Controller, uid: int) -> int:
+    """What labctl of a stranger is answered: an HTTP status."""
+    argv = [sys.executable, "-c", AS_SOMEBODY, str(controller.paths.door), str(uid)]
+    said = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60)
+    return int(said.stdout)
+
+
+@needs_root
+@pytest.mark.parametrize("said", ["", UNFINISHED], ids=["mute", "unfinished"])
+def test_one_user_of_the_server_cannot_take_everybodys_place(open_to_all: Controller, said: str) -> None:
+    with crowd(open_to_all, users=1, each=300, said=said):
+        assert somebody(open_to_all, 60001) == 503
+        assert somebody(open_to_all, 60002) == 403, "another is only told that he may not"
+        assert open_to_all.ask("GET", "/v1/whoami").status == 200
+    until(lambda: somebody(open_to_all, 60001) == 403, "places given back")
+
+
+@needs_root
+@pytest.mark.parametrize("said", ["", UNFINISHED], ids=["mute", "unfinished"])
+def test_root_gets_in_where_many_users_hold_every_place(open_to_all: Controller, said: str) -> None:
+    with crowd(open_to_all, users=8, each=64, said=said):
+        assert somebody(open_to_all, 60099) == 503
+        assert open_to_all.ask("GET", "/v1/whoami").status == 200
+
+
+@given(st.lists(st.tuples(st.integers(0, 6), st.booleans()), max_size=120))
+def test_a_technician_finds_a_place_and_nobody_more_than_a_share(
+    turns: list[tuple[int, bool]],
+) -> None:
+    technicians = {0, 1}
+    places = Crowd(8, 3, technicians.__contains__)
+    held: Counter[int] = Counter()
+    for uid, comes in turns:
+        if comes:
+            entered = places.enter(uid)
+            room = held[uid] < 3 and (held.total() < 8 or uid in technicians)
+            assert entered == room
+            held[uid] += entered
+        elif held[uid]:
+            places.leave(uid)
+            held[uid] -= 1
+    assert all(count <= 3 for count in held.values())
 
 
 @pytest.mark.parametrize(
@@ -157,7 +251,7 @@ def test_a_body_without_end_is_refused_before_it_is_here(controller: Controller)
 def test_many_callers_at_once_are_told_so(controller: Controller) -> None:
     watchers = []
     try:
-        for _ in range(MAX_CALLS):
+        for _ in range(CALLS_EACH):
             line = socket.socket(socket.AF_UNIX)
             line.connect(str(controller.paths.door))
             line.sendall(b"GET /v1/status/watch HTTP/1.1\r\nHost: x\r\n\r\n")

@@ -39,6 +39,7 @@ from controller.problems import Problem
 from controller.settings import load_settings
 from controller.store.database import open_database
 from controller.store.repositories import LabStore
+from controller.trust import Trust
 
 CODE = "493027"
 LAB = "fontana"
@@ -331,14 +332,14 @@ def test_a_pc_whose_last_word_is_lost_is_talked_with_at_once(running: Controller
 
 
 def test_a_pc_that_refuses_to_be_paired_again_is_gone_and_its_certificate_revoked(
-    running: Controller, tmp_path: Path
+    running: Controller,
 ) -> None:
     with Screen() as screen:
         running.services.pair("pc-03", CODE, str(screen.address))
     with Screen(last=(409, b'{"error": {"text": "the disk is full"}}')) as screen, pytest.raises(Problem):
         running.services.pair("pc-03", CODE, str(screen.address))
     assert running.services.status().stations == []
-    held = x509.load_pem_x509_crl(next(tmp_path.rglob("revocations.pem")).read_bytes())
+    held = x509.load_der_x509_crl(Trust(running.books).refresh().revocations)
     assert len(list(held)) == 2, "both of its certificates are on the list that counts"
 
 

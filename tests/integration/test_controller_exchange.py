@@ -2,76 +2,25 @@
 
 import contextlib
 import itertools
+import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from contract.exchange import Answer, Ask, CommandResult, Refusal
 from contract.sentence import sentence
 from controller.clock import Clock
-from controller.core.asking import MAX_JUMP, Outgoing
+from controller.core.asking import MAX_JUMP, Outgoing, Refused
 from controller.core.fleet import Presence, Timings
+from controller.discovery import CANDIDATES
 from controller.failures import Address, Failure
 from controller.link import BURST, RENEW_AGAIN_S
 from controller.live import Live, View
 from controller.sync import Sync
+from tests.integration.exchange_kit import HOLD_S, PATIENCE_S, Decided, Desk, Listening, Memory, until_true
 from tests.integration.station_kit import LAB, Keys, RawPeer, Station, server_tls
 from tests.unit.controller.facts import answer, report
-
-PATIENCE_S = 30.0
-HOLD_S = 1.0
-
-
-@dataclass
-class Decided:
-    """Whoever decides for the lab: says what the test says and keeps what it was told."""
-
-    elsewhere: list[Address] = field(default_factory=list)
-    certificate: bytes | str = "not now"
-    moves: list[Address] = field(default_factory=list)
-    aheads: list[int] = field(default_factory=list)
-    requests: list[bytes] = field(default_factory=list)
-
-    def candidates(self, _: str) -> Iterable[Address]:
-        return tuple(self.elsewhere)
-
-    def moved(self, _: str, address: Address) -> None:
-        self.moves.append(address)
-
-    def renewal(self, _: str, request: bytes) -> bytes | str:
-        self.requests.append(request)
-        return self.certificate
-
-    def ahead(self, _: str, revision: int) -> None:
-        self.aheads.append(revision)
-
-
-class Desk:
-    """A lab's side of one exchange, with what is seen of it."""
-
-    def __init__(self, keys: Keys) -> None:
-        self.keys = keys
-        self.live = Live(Clock(), Timings.of_hold(HOLD_S))
-        self.sync = Sync(LAB, HOLD_S, keys.pki.tls(), Clock(), self.live)
-        self.decided = Decided()
-
-    def start(self, address: Address, out: Outgoing | None = None) -> None:
-        self.live.add("pc-01", address, None, None)
-        self.sync.start("pc-01", address, out or Outgoing(), self.decided)
-
-    def seen(self, what: Callable[[View], bool]) -> View:
-        """Wait until the station is seen so."""
-
-        def now() -> View:
-            view = self.live.one("pc-01")
-            assert view is not None
-            return view
-
-        assert self.live.wait(lambda: what(now()), PATIENCE_S), now()
-        return now()
 
 
 @pytest.fixture(scope="module")
@@ -84,47 +33,6 @@ def desk(keys: Keys) -> Iterator[Desk]:
     made = Desk(keys)
     yield made
     made.sync.close()
-
-
-class Memory:
-    """A station that takes what it is sent and holds its answer while it has no news."""
-
-    def __init__(self) -> None:
-        self.changed = threading.Condition()
-        self.status = report()
-        self.count = 0
-        self.revocations = 0
-        self.extra: dict[str, Any] = {}
-
-    def __call__(self, ask: Ask) -> Answer:
-        with self.changed:
-            results: tuple[CommandResult, ...] = ()
-            if ask.desired is not None:
-                self.become(
-                    desired_revision=int(ask.desired.payload), applied_revision=int(ask.desired.payload)
-                )
-            if ask.revocations is not None:
-                self.revocations = int(ask.revocations)
-            if ask.commands:
-                results = tuple(
-                    CommandResult(c.payload.decode(), True, sentence("done")) for c in ask.commands
-                )
-            if ask.hold_s:
-                self.changed.wait_for(lambda: ask.seen != f"n{self.count}", ask.hold_s)
-            return answer(
-                status=self.status,
-                news=f"n{self.count}",
-                revocation_number=self.revocations,
-                results=results,
-                **self.extra,
-            )
-
-    def become(self, **changes: Any) -> None:
-        """Something changed that a technician wants to see at once."""
-        with self.changed:
-            self.status = report(**changes)
-            self.count += 1
-            self.changed.notify_all()
 
 
 @pytest.fixture
@@ -183,6 +91,38 @@ def test_what_is_wanted_is_said_and_seen_applied(desk: Desk, station: Station) -
     desk.seen(lambda view: bool(view.seen.answer and view.seen.answer.status.applied_revision == 8))
 
 
+@pytest.fixture
+def impatient_threads() -> Iterator[None]:
+    """The interpreter goes from thread to thread as often as it can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("impatient_threads")
+def test_a_station_begun_from_many_threads_is_talked_with_once(desk: Desk, station: Station) -> None:
+    desk.live.add("pc-01", station.address, None, None)
+    together = threading.Barrier(8)
+
+    def begin() -> None:
+        for _ in range(20):
+            together.wait(PATIENCE_S)
+            desk.sync.start("pc-01", station.address, Outgoing(), desk.decided)
+
+    threads = [threading.Thread(target=begin) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE_S)
+
+    def talking() -> list[str]:
+        return sorted(one.name for one in threading.enumerate() if one.name in ("hold pc-01", "push pc-01"))
+
+    until_true(lambda: talking() == ["hold pc-01", "push pc-01"])
+    desk.seen(lambda view: view.presence is Presence.ONLINE)
+
+
 def test_a_change_on_the_pc_is_seen_while_it_is_held(desk: Desk, station: Station, memory: Memory) -> None:
     desk.start(station.address)
     desk.seen(lambda view: view.presence is Presence.ONLINE)
@@ -192,9 +132,9 @@ def test_a_change_on_the_pc_is_seen_while_it_is_held(desk: Desk, station: Statio
 
 def test_an_old_revocation_list_is_replaced(desk: Desk, station: Station, memory: Memory) -> None:
     desk.start(station.address, sealed(desk, 1))
-    _until(lambda: memory.revocations == 2)
-    desk.sync.trust(desk.keys.pki.tls(), 3, b"3")
-    _until(lambda: memory.revocations == 3)
+    until_true(lambda: memory.revocations == 2)
+    desk.sync.trust(desk.keys.tls(), 3, b"3")
+    until_true(lambda: memory.revocations == 3)
 
 
 def test_a_command_comes_back_with_its_result_and_is_not_sent_again(desk: Desk, station: Station) -> None:
@@ -216,26 +156,24 @@ def test_a_command_to_nobody_fails_soon(desk: Desk) -> None:
     assert "Nothing listens" in str(failure.message)
 
 
+NO_ROOM = sentence("no room on the disk")
+
+
 def test_a_refused_desired_state_is_noted_and_not_sent_for_ever(desk: Desk, keys: Keys) -> None:
     def refuse(ask: Ask) -> Answer:
-        refusals = (Refusal("desired", sentence("no room on the disk"), 7),) if ask.desired else ()
+        # What it names is the revision it holds.
+        refusals = (Refusal("desired", NO_ROOM, 5),) if ask.desired else ()
         return answer(refusals=refusals)
 
     with Station(refuse, server_tls(keys.station()[1])) as station:
         desk.start(station.address, sealed(desk, 7))
         desk.seen(lambda view: "no room on the disk" in str(view.note))
         before = len(station.asked)
-        _until(lambda: len(station.asked) > before + 2)
+        until_true(lambda: len(station.asked) > before + 2)
         assert sum(1 for ask in station.asked if ask.desired) == 1
-
-
-def _until(true: Callable[[], bool]) -> None:
-    pause = threading.Event()
-    for _ in range(int(PATIENCE_S / 0.05)):
-        if true():
-            return
-        pause.wait(0.05)
-    raise AssertionError("waited in vain")
+        assert desk.seen(lambda view: True).seen.refused == Refused(7, NO_ROOM), (
+            "however many answers came since"
+        )
 
 
 def test_a_station_that_answers_at_once_for_ever_is_slowed_down(desk: Desk, keys: Keys) -> None:
@@ -243,7 +181,7 @@ def test_a_station_that_answers_at_once_for_ever_is_slowed_down(desk: Desk, keys
     numbers = itertools.count()
     with Station(lambda _: answer(news=str(next(numbers))), server_tls(keys.station()[1])) as station:
         desk.start(station.address)
-        _until(lambda: len(station.asked) >= BURST)
+        until_true(lambda: len(station.asked) >= BURST)
         threading.Event().wait(3)
         assert len(station.asked) <= 2 * BURST + 30
 
@@ -256,6 +194,7 @@ def test_a_station_that_answers_at_once_for_ever_is_slowed_down(desk: Desk, keys
         (lambda: answer(contract=9), "contract version 9"),
         (lambda: b"nonsense", "not of the contract"),
         (lambda: answer(status=report(desired_revision=10**15)), "cannot have reached"),
+        (lambda: answer(revocation_number=10**15), "cannot have reached"),
     ],
 )
 def test_bad_company_costs_its_own_thread_and_is_noted(
@@ -264,7 +203,7 @@ def test_bad_company_costs_its_own_thread_and_is_noted(
     with Station(lambda _: made(), server_tls(keys.station()[1])) as station:
         desk.start(station.address, sealed(desk, 3))
         desk.seen(lambda view: says in str(view.note))
-    assert desk.decided.aheads == []
+    assert desk.decided.aheads == desk.decided.lists_ahead == []
 
 
 class Later(Clock):
@@ -294,9 +233,9 @@ def test_a_thread_that_died_is_not_covered_up_by_the_other(
     memory.become(desired_revision=9)
     desk.start(station.address, sealed(desk, 3))
     desk.sync.wake("pc-01")
-    _until(lambda: desk.sync.oldest_beat_s() == float("inf"))
+    until_true(lambda: desk.sync.oldest_beat_s() == float("inf"))
     asked = len(station.asked)
-    _until(lambda: len(station.asked) > asked + 2)
+    until_true(lambda: len(station.asked) > asked + 2)
     assert desk.sync.oldest_beat_s() == float("inf")
 
 
@@ -305,7 +244,7 @@ def test_a_station_that_stalls_at_many_addresses_is_no_reason_for_the_watchdog(
 ) -> None:
     """Its certificate lets it hold each of eight connections for as long as an answer may take."""
     clock = Later()
-    sync = Sync(LAB, HOLD_S, keys.pki.tls(), clock, desk.live)
+    sync = Sync(LAB, HOLD_S, keys.tls(), clock, desk.live)
     ages: list[float] = []
 
     def stall(_: Ask) -> bytes:
@@ -320,7 +259,7 @@ def test_a_station_that_stalls_at_many_addresses_is_no_reason_for_the_watchdog(
         desk.live.add("pc-01", places[0], None, None)
         sync.start("pc-01", places[0], Outgoing(), desk.decided)
         try:
-            _until(lambda: len(ages) >= 8)
+            until_true(lambda: len(ages) >= 8)
         finally:
             sync.close()
     assert max(ages) < 20
@@ -329,14 +268,23 @@ def test_a_station_that_stalls_at_many_addresses_is_no_reason_for_the_watchdog(
 def test_a_station_ahead_of_a_restored_server(desk: Desk, station: Station, memory: Memory) -> None:
     memory.become(desired_revision=MAX_JUMP)
     desk.start(station.address, sealed(desk, 3))
-    _until(lambda: MAX_JUMP in desk.decided.aheads)
+    until_true(lambda: MAX_JUMP in desk.decided.aheads)
+
+
+def test_a_station_whose_revocation_list_is_ahead_of_a_restored_server(
+    desk: Desk, station: Station, memory: Memory
+) -> None:
+    memory.revocations = 9
+    desk.start(station.address, sealed(desk, 3))
+    until_true(lambda: 9 in desk.decided.lists_ahead)
+    assert desk.decided.aheads == []
 
 
 def test_a_renewal_is_asked_for_once_and_delivered(desk: Desk, station: Station, memory: Memory) -> None:
     desk.decided.certificate = b"new certificate"
     memory.extra = {"signing_request": b"request"}
     desk.start(station.address)
-    _until(lambda: any(ask.certificate == b"new certificate" for ask in station.asked))
+    until_true(lambda: any(ask.certificate == b"new certificate" for ask in station.asked))
     assert desk.decided.requests == [b"request"]
 
 
@@ -344,16 +292,16 @@ def test_a_renewal_that_was_refused_is_looked_at_again(keys: Keys, station: Stat
     """The station repeats the same request for months: one full disk must not be the last word on it."""
     clock = Later()
     live = Live(clock, Timings.of_hold(HOLD_S))
-    sync = Sync(LAB, HOLD_S, keys.pki.tls(), clock, live)
+    sync = Sync(LAB, HOLD_S, keys.tls(), clock, live)
     decided = Decided(certificate="the disk is full")
     memory.extra = {"signing_request": b"request"}
     try:
         live.add("pc-01", station.address, None, None)
         sync.start("pc-01", station.address, Outgoing(), decided)
-        _until(lambda: len(station.asked) > 3 and decided.requests == [b"request"])
+        until_true(lambda: len(station.asked) > 3 and decided.requests == [b"request"])
         decided.certificate = b"new certificate"
         clock.ahead_s = RENEW_AGAIN_S + 1
-        _until(lambda: any(ask.certificate == b"new certificate" for ask in station.asked))
+        until_true(lambda: any(ask.certificate == b"new certificate" for ask in station.asked))
         assert decided.requests == [b"request"] * 2
     finally:
         sync.close()
@@ -370,7 +318,29 @@ def test_a_pc_at_another_address_is_believed_when_it_proves_it(
         view = desk.seen(lambda view: view.presence is Presence.ONLINE)
         assert view.seen.address == station.address
         assert desk.decided.moves == [station.address]
+        assert desk.decided.misleadings == [liar.address, mute.address]
         assert liar.asked == []
+
+
+def test_a_liar_at_many_addresses_does_not_hide_a_pc_that_comes_back_at_another(
+    desk: Desk, station: Station
+) -> None:
+    """He was there first, and says everything again each time the PC says its one word."""
+    desk.decided = decided = Listening()
+    lies = [Address("127.0.0.1", port) for port in range(2, 2 + CANDIDATES)]
+    for lie in lies:
+        decided.say(lie)
+    desk.start(Address("127.0.0.1", 1))
+
+    def online() -> bool:
+        for said in (*lies, station.address, *lies):
+            decided.say(said)
+        desk.sync.wake("pc-01")
+        view = desk.live.one("pc-01")
+        return view is not None and view.presence is Presence.ONLINE
+
+    until_true(online)
+    assert decided.moves == [station.address]
 
 
 def test_a_liar_does_not_displace_a_station_that_is_there(desk: Desk, station: Station, keys: Keys) -> None:
@@ -380,7 +350,7 @@ def test_a_liar_does_not_displace_a_station_that_is_there(desk: Desk, station: S
         desk.decided.elsewhere = [liar.address]
         desk.sync.wake("pc-01")
         asked = len(station.asked)
-        _until(lambda: len(station.asked) > asked + 2)
+        until_true(lambda: len(station.asked) > asked + 2)
         assert desk.decided.moves == []
         assert desk.live.one("pc-01").seen.address == station.address  # type: ignore[union-attr]  # it was added
 
@@ -403,5 +373,5 @@ def test_closing_ends_every_thread(keys: Keys, station: Station) -> None:
     desk.seen(lambda view: view.presence is Presence.ONLINE)
     assert desk.sync.oldest_beat_s() < PATIENCE_S
     desk.sync.close(PATIENCE_S)
-    _until(lambda: threading.active_count() <= before + 4)  # the station's own handlers
+    until_true(lambda: threading.active_count() <= before + 4)  # the station's own handlers
     assert not [one for one in threading.enumerate() if one.name.endswith("pc-01")]

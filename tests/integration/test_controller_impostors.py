@@ -77,10 +77,7 @@ def made_by_itself(keys: Keys, _: Keys) -> ssl.SSLContext:
 
 
 def the_controllers_own(keys: Keys, _: Keys) -> ssl.SSLContext:
-    both = keys.folder / "both.pem"
-    parts = (keys.folder / name for name in ("controller-key.pem", "controller.pem"))
-    both.write_bytes(b"".join(part.read_bytes() for part in parts))
-    return server_tls(both)
+    return server_tls(keys.folder / "controller.pem")
 
 
 def old_tls(keys: Keys, _: Keys) -> ssl.SSLContext:

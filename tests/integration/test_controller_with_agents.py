@@ -1,14 +1,22 @@
 """The backbone on real parts: a real controller and real agents, paired, told, and seen to be it."""
 
+import contextlib
+import http.client
 import json
 import shutil
 import signal
 import sqlite3
+import ssl
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 
+from contract import wire
+from contract.exchange import Ask
+from contract.wire import CONTRACT
 from tests.integration.controller_kit import Agent, Controller, Lab, until
 
 ALLOW = "etc/chromium/policies/managed/60-lab-allow.json"
@@ -57,6 +65,70 @@ def test_paired_published_applied_and_the_same_again_is_nothing(lab: Lab) -> Non
             back["revision"],
             back["revision"],
         )
+
+
+def test_a_pc_that_fails_again_for_the_same_reason_is_not_waited_for(lab: Lab) -> None:
+    """Each publication may wait ten minutes, the test's own patience is less than two."""
+    lab.pair()
+    lab.controller.publish()
+    in_the_way = lab.agents[0].root / ALLOW
+    in_the_way.unlink()
+    (in_the_way / "a-folder").mkdir(parents=True)
+    for number in range(2):
+        lab.controller.layer(f"allow: [https://n{number}.example]\n")
+        told = lab.controller.publish(wait_s=600)
+        assert told["applied"] == ["pc-02"]
+        assert [one["id"] for one in told["failed"]] == ["pc-01"]
+        assert str(told["revision"]) in told["failed"][0]["reason"]
+    shutil.rmtree(in_the_way)
+    until(lambda: "https://n1.example" in allowed(lab.agents[0]), "pc-01 put right")
+
+
+def test_a_new_key_for_the_server_shuts_the_old_one_out(lab: Lab) -> None:
+    lab.pair()
+    lab.controller.publish()
+    server = lab.controller.process
+    file = lab.controller.root / "var/lib/lab-controller/pki/controller.pem"
+    old = lab.controller.root / "old.pem"
+    old.write_bytes(file.read_bytes())
+    first = lab.agents[0]
+    assert asked_with(old, lab, first) == 200
+    held = connected_with(old, lab, first)
+    checks = lab.controller.done("POST", "/v1/rekey")["checks"]
+    assert next(one for one in checks if one["name"] == "server certificate")["ok"]
+    until(lambda: asked_with(old, lab, first) is None, "the stolen key refused")
+    assert asked_with(file, lab, first) == 200
+    with contextlib.suppress(OSError):
+        held.request("POST", "/v1/exchange", ASK)
+        assert held.getresponse().status != 200, "nor does a connection that is held open serve any longer"
+    lab.controller.layer("allow: [https://dopo.example]\n")
+    assert lab.controller.publish()["applied"] == ["pc-01", "pc-02"]
+    assert lab.controller.station("pc-01")["presence"] == "online"
+    assert lab.controller.process is server, "without a restart"
+
+
+ASK = wire.encode(Ask(contract=CONTRACT, at=datetime.now(UTC)))
+
+
+def connected_with(identity: Path, lab: Lab, agent: Agent) -> http.client.HTTPSConnection:
+    """Whoever has the controller's key, as far as TLS lets him."""
+    pki = lab.controller.root / "var/lib/lab-controller/pki"
+    context = ssl.create_default_context(cafile=pki / "ca.pem")
+    context.check_hostname = False
+    context.load_cert_chain(identity)
+    return http.client.HTTPSConnection("127.0.0.1", agent.port, timeout=30, context=context)
+
+
+def asked_with(identity: Path, lab: Lab, agent: Agent) -> int | None:
+    """The status of an exchange; None where TLS refuses."""
+    connection = connected_with(identity, lab, agent)
+    try:
+        connection.request("POST", "/v1/exchange", ASK)
+        return connection.getresponse().status
+    except (ssl.SSLError, ConnectionError):
+        return None
+    finally:
+        connection.close()
 
 
 def test_one_pc_has_its_own_profile_and_layer(lab: Lab) -> None:
@@ -192,6 +264,38 @@ def test_a_restored_server_is_believed_by_its_pcs_again(lab: Lab) -> None:
     until(lambda: not [entry for entry in allowed(lab.agents[0]) if ".example" in entry], "yesterday's list")
     status = lab.controller.done("GET", "/v1/status")
     assert status["revision"] > passed
+
+
+def test_the_revocation_list_of_a_restored_server_is_taken_again(lab: Lab) -> None:
+    """Its number was raised on the stations since; what is revoked now must reach them all the same."""
+    first = lab.agents[0]
+    data = lab.controller.root / "var/lib/lab-controller"
+    lab.pair()
+    lab.controller.stop()
+    kept = {file.name: file.read_bytes() for file in data.glob("lab.sqlite*")}
+    lab.controller.up()
+    for _ in range(3):
+        lab.controller.done("POST", "/v1/rekey")
+    last = listed(first)
+    until(lambda: listed(first) > 1 and listed(lab.agents[1]) >= last, "the new lists on the PCs")
+    lab.controller.stop()
+    for file in data.glob("lab.sqlite*"):
+        file.unlink()
+    for name, content in kept.items():
+        (data / name).write_bytes(content)
+    before = max(listed(agent) for agent in lab.agents)
+    lab.controller.up()
+    until(lambda: all(listed(agent) > before for agent in lab.agents), "a list with a higher number")
+    assert all(lab.controller.station(agent.id)["presence"] == "online" for agent in lab.agents)
+
+
+def listed(agent: Agent) -> int:
+    """The number of the revocation list that a PC holds; 0 is none."""
+    file = agent.root / "var/lib/lab-agent/front/revocations.pem"
+    if not file.exists():
+        return 0
+    crl = x509.load_pem_x509_crl(file.read_bytes())
+    return crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
 
 
 def test_a_second_controller_over_the_same_lab_does_not_start(lab: Lab, tmp_path: Path) -> None:

@@ -221,6 +221,19 @@ def test_the_enforcers_conditions_come_unchanged() -> None:
     assert len(kinds) == len(set(kinds))
 
 
+def test_the_same_failure_of_the_next_revision_is_news() -> None:
+    """Whoever waits for a publication is told at once, not at the end of a hold."""
+
+    def failing(revision: int) -> StatusReport:
+        why = sentence("revision {number} is not in force: {why}", number=revision, why=sentence("no room"))
+        told = Condition("Converged", False, "ActionFailed", why, NOW)
+        enforcer = msgspec.structs.replace(ENFORCER, conditions=(told,), desired_revision=6)
+        return report(seen(enforcer=enforcer), None, NOW)
+
+    assert notable(failing(6), "riva") == notable(failing(6), "riva")
+    assert notable(failing(6), "riva") != notable(failing(5), "riva")
+
+
 @given(
     free=st.integers(0, 100 * GIB),
     celsius=st.floats(0, 120),

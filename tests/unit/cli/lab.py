@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from controller import door_models as m
-from controller.door import Door, make_app, make_server
+from controller.door import make_app, make_server
+from controller.door_callers import Door
 from controller.problems import Problem
 from controller.services import Services
 
@@ -165,6 +166,9 @@ class Reciting(Services):
     def doctor(self) -> m.Doctor:
         return self._recite(m.Doctor, "doctor")
 
+    def rekey(self, who: str) -> m.Doctor:
+        return self._recite(m.Doctor, "rekey")
+
     def update_spid(
         self, providers: Sequence[m.SpidProvider], published: date | None, *, force: bool
     ) -> m.SpidOut:
@@ -176,7 +180,7 @@ def open_door(services: Services, path: Path) -> Iterator[Path]:
     """Serves `services` at the socket `path` while the block runs."""
     door = Door(socket=path, technicians="lab-technicians", operators="lab-operators")
     opened = threading.Event()
-    server = make_server(make_app(services, door), path, opened.set)
+    server = make_server(make_app(services, door), door, opened.set)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     if not opened.wait(30):

@@ -1,6 +1,7 @@
 """What each noun asks of the controller, says of the answer, and leaves as its exit code."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -339,11 +340,33 @@ def test_the_doctor(services: Reciting, door: Path, tmp_path: Path) -> None:
     ill = labctl("doctor", door=door)
     assert ill.returncode == 1
     assert ill.stdout.splitlines()[-2:] == ["✗ disk: full", "    make room"]
+    at = datetime(2026, 1, 7, 23, 30, tzinfo=UTC)
+    services.answers["doctor"] = m.Doctor(
+        checks=[m.DoctorCheck(name="clock", ok=False, message="Not synchronised.", hint="ntp", at=at)]
+    )
+    off = labctl("doctor", door=door)
+    assert off.stdout.splitlines()[-2] == "✗ clock: Not synchronised. It says 08/01/2026 00:30.", (
+        "Italy's time"
+    )
     shut = labctl("doctor", "--json", door=tmp_path / "none")
     assert shut.returncode == 1
     check = json.loads(shut.stdout)["checks"][0]
     assert (check["name"], check["ok"]) == ("door", False)
     assert "systemctl start lab-controller" in check["hint"]
+
+
+def test_a_new_key_for_the_server(services: Reciting, door: Path) -> None:
+    services.answers["rekey"] = m.Doctor(
+        checks=[m.DoctorCheck(name="clock", ok=False, message="off", hint="ntp")]
+    )
+    done = labctl("doctor", "--rekey", door=door)
+    assert (done.returncode, services.calls) == (0, [("rekey",)])
+    assert "The server has a new key." in done.stdout
+    assert done.stdout.splitlines()[-2:] == ["✗ clock: off", "    ntp"]
+    services.answers["rekey"] = Problem("failed", "The new key cannot be written: no room.", "Make room.")
+    failed = labctl("doctor", "--rekey", door=door)
+    assert (failed.returncode, failed.stdout) == (1, "")
+    assert failed.stderr == "labctl: The new key cannot be written: no room.\n  Make room.\n"
 
 
 def test_a_refusal_says_what_the_controller_says(services: Reciting, door: Path) -> None:

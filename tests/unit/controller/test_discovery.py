@@ -30,12 +30,49 @@ def test_a_hint_repeated_stays_and_one_that_is_not_is_dropped() -> None:
     assert hints.of("pc-01", 2 * LIFE_S) == []
 
 
-def test_room_is_made_by_time_only() -> None:
+def test_room_is_made_by_time_for_those_nobody_tried() -> None:
     hints = Hints()
     for number in range(CANDIDATES):
         hints.add(hint(number), 0)
     assert not hints.add(hint(99), 1)
     assert hints.add(hint(99), LIFE_S + 2)
+
+
+def test_a_hint_that_led_nowhere_yields_its_place_and_only_that() -> None:
+    hints = Hints()
+    for number in range(CANDIDATES):
+        hints.add(hint(number), 0)
+    hints.misled("pc-01", hint(3).address)
+    hints.misled("pc-01", hint(500).address)
+    hints.misled("pc-09", hint(0).address)
+    hints.add(hint(3), 1)  # saying it again makes it no truer
+    assert hints.add(hint(99), 1)
+    assert not hints.add(hint(3), 1)
+    found = {one.address for one in hints.of("pc-01", 2)}
+    assert found == {hint(number).address for number in (*range(CANDIDATES), 99) if number != 3}
+
+
+@given(st.lists(st.sampled_from(["lie", "lie anew", "try"]), max_size=60))
+def test_a_true_word_is_tried_whatever_a_liar_says(turns: list[str]) -> None:
+    """Between two tries, a liar who filled every place gets as many words in as he likes."""
+    hints = Hints()
+    for number in range(CANDIDATES):
+        hints.add(hint(number), 0)
+
+    def tried() -> set[Address]:
+        found = {one.address for one in hints.of("pc-01", 1)}
+        for address in found:
+            hints.misled("pc-01", address)
+        return found
+
+    tried()
+    true = hint(5000)
+    assert hints.add(true, 1)
+    for number, turn in enumerate(turns):
+        if turn == "try":
+            break
+        hints.add(hint(number % CANDIDATES if turn == "lie" else 100 + number), 1)
+    assert true.address in tried()
 
 
 @given(st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 60000), st.floats(0, 5000)), max_size=300))

@@ -1,7 +1,7 @@
 """The lab's keys: what is made, what is refused, and that nothing is ever made over."""
 
 import ssl
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -95,28 +95,19 @@ def test_a_bad_request_gets_a_sentence_and_no_certificate(pki: Pki, make: object
     assert says in answer
 
 
-def test_the_controllers_certificate_is_renewed_at_two_thirds(pki: Pki) -> None:
-    first = pki.renew_own_certificate(NOW)
-    assert first is not None
-    assert first.name == controller_name("fontana")
-    assert pki.renew_own_certificate(NOW) is None
-    assert pki.renew_own_certificate(NOW + LEAF_LIFE * 2 / 3 - timedelta(days=1)) is None
-    later = pki.renew_own_certificate(NOW + LEAF_LIFE * 2 / 3)
-    assert later is not None
-    assert later.serial != first.serial
-
-
-def test_a_certificate_that_does_not_fit_its_key_is_replaced(pki: Pki, tmp_path: Path) -> None:
-    """What a power cut between the two files leaves."""
-    pki.renew_own_certificate(NOW)
-    kept = (tmp_path / "pki/controller.pem").read_bytes()
-    (tmp_path / "pki/controller.pem").unlink()
-    assert pki.renew_own_certificate(NOW) is not None
-    (tmp_path / "pki/controller.pem").write_bytes(kept)
-    assert pki.own_certificate_until() is None
-    assert pki.renew_own_certificate(NOW) is not None
-    pki.revocations([], 1, NOW)
-    assert isinstance(pki.tls(), ssl.SSLContext)
+def test_the_controllers_key_and_certificate_come_in_one_file(pki: Pki, tmp_path: Path) -> None:
+    assert pki.own_certificate() is None
+    made = pki.make_own_certificate(NOW)
+    assert (made.name, made.role) == (controller_name("fontana"), "controller")
+    assert pki.own_certificate() == made
+    file = tmp_path / "pki/controller.pem"
+    assert file.stat().st_mode & 0o777 == 0o600
+    first = file.read_bytes()
+    assert pki.make_own_certificate(NOW).serial != made.serial
+    begin = b"-----BEGIN CERTIFICATE-----"
+    key = file.read_bytes().partition(begin)[0]
+    file.write_bytes(key + begin + first.partition(begin)[2])
+    assert pki.own_certificate() is None, "a certificate of another key"
 
 
 def test_the_revocation_list_names_what_was_revoked_and_its_number(pki: Pki) -> None:
@@ -138,9 +129,8 @@ def test_the_lab_signs_with_the_key_that_stations_pin(pki: Pki) -> None:
 
 
 def test_tls_trusts_the_labs_ca_and_nobody_else(pki: Pki) -> None:
-    pki.renew_own_certificate(NOW)
-    pki.revocations([], 1, NOW)
-    context = pki.tls()
+    pki.make_own_certificate(NOW)
+    context = pki.tls(pki.revocations([], 1, NOW))
     assert context.minimum_version is ssl.TLSVersion.TLSv1_3
     assert context.verify_mode is ssl.CERT_REQUIRED
     assert context.check_hostname

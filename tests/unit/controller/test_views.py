@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.exchange import Refusal
 from contract.sentence import Sentence, sentence
 from contract.status import Condition, Disk, Nic
+from controller.core.asking import Refused
 from controller.core.fleet import Hearing, Presence
 from controller.failures import LONGEST_WORDS, Address, clip, printable
 from controller.live import Seen, View
 from controller.store.repositories import Station
-from controller.views import show_inventory, show_status, standing
+from controller.views import complaint, show_inventory, show_status, standing
 from tests.unit.controller.facts import AT, FACTS, answer, report
 
 EVIL = "\x1b]0;all is well\x07\x1b[2J\r\npc-04  online\x9b31m\u202e"
@@ -23,9 +23,9 @@ LIE = Sentence(f"{EVIL} {{evil}} {{evil.__class__}}", {"evil": Sentence("{more}"
 
 
 def heard(**changes: Any) -> View:
-    refusals = (Refusal("desired", LIE, 7),)
-    seen = Seen(Hearing(), Address("10.0.0.3"), AT, answer(status=report(**changes), refusals=refusals))
-    return View("pc-01", Presence.ONLINE, seen, 1.0, sentence("It said: {evil}", evil=EVIL))
+    note, refused = sentence("It said: {evil}", evil=EVIL), Refused(7, LIE)
+    seen = Seen(Hearing(), Address("10.0.0.3"), AT, answer(status=report(**changes)), note, refused)
+    return View("pc-01", Presence.ONLINE, seen, 1.0, note)
 
 
 def strings(value: object) -> list[str]:
@@ -65,6 +65,19 @@ def test_why_a_publication_failed_carries_none(held: int, word: str) -> None:
     found = standing(heard(desired_revision=held, conditions=(BROKEN,)), 7, None)
     assert found.word == word
     assert found.reason.isprintable()
+
+
+def test_a_pc_that_refused_is_not_waited_for() -> None:
+    refused = standing(heard(desired_revision=5), 7, None)
+    assert (refused.word, refused.over) == ("failed", True)
+    later = standing(heard(desired_revision=5), 8, None)
+    assert (later.word, later.over) == ("waiting", False), "it refused another"
+
+
+def test_the_complaint_of_before_is_no_answer_and_another_one_is() -> None:
+    view = heard(desired_revision=9, conditions=(BROKEN,))
+    assert not standing(view, 9, complaint(view)).over
+    assert standing(view, 9, "another").over
 
 
 @given(st.text(max_size=2000))

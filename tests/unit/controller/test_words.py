@@ -7,9 +7,9 @@ import threading
 
 import pytest
 
-from contract.exchange import Refusal
 from contract.sentence import sentence
 from contract.status import Condition
+from controller.core.asking import Refused
 from controller.core.fleet import Hearing, Presence
 from controller.failures import Address
 from controller.live import Seen, View
@@ -26,10 +26,8 @@ VIEW = View(
         Hearing(),
         Address("10.0.0.3"),
         AT,
-        answer(
-            status=report(conditions=(BROKEN,), desired_revision=6),
-            refusals=(Refusal("desired", sentence("the lab's signature is not under it")),),
-        ),
+        answer(status=report(conditions=(BROKEN,), desired_revision=6)),
+        refused=Refused(7, sentence("the lab's signature is not under it")),
     ),
     1.0,
     sentence("Nothing listens at {address}.", address="10.0.0.3:7443"),
