@@ -5,7 +5,7 @@ that kind on this station: what an earlier revision set is taken back and
 nothing else is touched.
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -79,6 +79,43 @@ class Network(Message, frozen=True):
     user: Annotated[str, msgspec.Meta(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")] = "kiosk"
 
 
+Language = Literal["it", "en", "ro"]
+"""What a citizen reads in."""
+Words = Annotated[str, msgspec.Meta(max_length=400)]
+WebAddress = Annotated[str, msgspec.Meta(pattern=r"^https?://[!-~]+$", max_length=2000)]
+
+
+class Texts(Message, frozen=True):
+    """The same words in the citizens' languages; where one is empty, the Italian ones stand in."""
+
+    it: Annotated[str, msgspec.Meta(min_length=1, max_length=400)]
+    en: Words = ""
+    ro: Words = ""
+
+
+class StartTile(Message, frozen=True):
+    """One way out of the start page: its name, what it is good for in plain words, and its address."""
+
+    title: Texts
+    url: WebAddress
+    about: Texts | None = None
+
+
+class StartPage(Message, frozen=True):
+    """The page on the PC itself that a session begins with.
+
+    `help` says where help is to be had, `languages` names the choice of
+    languages to who does not see it; `language` is the one that opens first.
+    """
+
+    title: Texts
+    about: Texts
+    help: Texts
+    languages: Texts
+    tiles: Annotated[tuple[StartTile, ...], msgspec.Meta(min_length=1, max_length=100)]
+    language: Language = "it"
+
+
 class Resources(Message, frozen=True):
     """One section for each resource kind; None is unmanaged."""
 
@@ -87,6 +124,7 @@ class Resources(Message, frozen=True):
     desktop: Desktop | None = None
     time: TimeSync | None = None
     network: Network | None = None
+    start_page: StartPage | None = None
 
 
 class DesiredState(Message, frozen=True):

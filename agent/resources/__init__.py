@@ -6,6 +6,6 @@
 from typing import cast
 
 from agent.core.changes import Kind
-from agent.resources import browser_policy, desktop, kernel, network, time
+from agent.resources import browser_policy, desktop, kernel, network, start_page, time
 
-KINDS = tuple(cast(Kind, module) for module in (network, browser_policy, desktop, kernel, time))
+KINDS = tuple(cast(Kind, module) for module in (network, start_page, browser_policy, desktop, kernel, time))
