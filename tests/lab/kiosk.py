@@ -18,8 +18,8 @@ from tests.lab.rig.inside import Inside
 
 DISPLAY = ":7"
 SIZE = (1280, 800)
-ADDRESS_BAR = (700, 99)
-"""Of Chromium's maximised window under the session bar's strip of 36 pixels."""
+ADDRESS_BAR = (700, 119)
+"""Of Chromium's maximised window under the session bar's strip of 56 pixels."""
 RC = "/etc/lab-agent/openbox/rc.xml"
 PROFILE = "/home/kiosk/profile"
 FLAGS = (
