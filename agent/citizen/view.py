@@ -59,13 +59,17 @@ class Model:
 
 @dataclass(frozen=True)
 class View:
-    """What is on the screen. `left` is empty where there is no end; `urgent` where little is left."""
+    """What is on the screen. `left` is empty where there is no end; `urgent` where little is left.
+
+    `loud` is a line about what the citizen has just done.
+    """
 
     clock: str
     left_name: str
     left: str
     urgent: bool
     line: str
+    loud: bool
     buttons: tuple[tuple[str, str], ...]
     """Which buttons are there, and their words."""
     language: str
@@ -80,6 +84,7 @@ def view(model: Model, clock: datetime, monotonic: float) -> View:
         left=_duration(left) if left is not None else "",
         urgent=left is not None and left <= SOON_S,
         line=_line(model),
+        loud=model.asking or bool(model.notice),
         buttons=tuple((name, say(NAMES[name], model.language)) for name in _buttons(model)),
         language=model.language,
     )
