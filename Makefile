@@ -9,13 +9,14 @@ ifneq ($(ROOT),no)
 PACKAGES += postgresql faketime
 endif
 
-.PHONY: help lab lab-down venv packages test test-long lint types imports check bench clean
+.PHONY: help lab lab-down venv packages test test-long lint types imports check bench breakouts clean
 
 help:
 	@echo "make lab        a server and ten PCs on this machine, paired and converged"
 	@echo "make lab-down   take them down; nothing is left"
 	@echo "make test       set up and run every test (make test-long: the long ones too)"
 	@echo "make check      lint, types, import rules"
+	@echo "make breakouts  try every way out of a locked PC, each with its control (root)"
 	@echo "make bench      measure side by side with the peers (docs/performance.md)"
 
 ifeq ($(ROOT),no)
@@ -67,6 +68,9 @@ imports: venv
 	$(VENV)/bin/lint-imports
 
 check: lint types imports
+
+breakouts: venv packages
+	$(SUDO) $(VENV)/bin/python -m tests.lab.breakouts
 
 bench: venv packages
 	$(VENV)/bin/python -m benchmarks

@@ -297,7 +297,7 @@ def outcome(answer: dict[str, Any]) -> list[str]:
     if answer["unchanged"]:
         names = listed(answer["unchanged"])
         lines.append(
-            _("Had it all already, {pcs}: {names}").format(pcs=pcs(len(answer["unchanged"])), names=names)
+            _("Nothing new for {pcs}: {names}").format(pcs=pcs(len(answer["unchanged"])), names=names)
         )
     for item in answer["waiting"]:
         if item["presence"] == "offline":

@@ -106,9 +106,10 @@ def kiosk(machine: Machine, url: str, *, rc: str | None = RC, flags: Sequence[st
 
         stack.callback(_sweep, machine)
         # -displayfd: it says when it takes clients; its socket is there a moment before that.
+        # -noreset: or it starts anew when its only client leaves, and a window manager that comes is cut off.
         screen = start(
             *("Xvfb", DISPLAY, "-screen", "0", f"{SIZE[0]}x{SIZE[1]}x24", "-nolisten", "tcp"),
-            *("-displayfd", "1"),
+            *("-noreset", "-displayfd", "1"),
             stdout=PIPE,
         )
         if not screen.stdout or not screen.stdout.readline():

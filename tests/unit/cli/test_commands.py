@@ -50,7 +50,7 @@ def test_a_publication_that_all_applied(services: Reciting, door: Path) -> None:
     assert done.stdout.splitlines() == [
         "Publication 5, revision 13.",
         "Applied on 2 PCs: pc-01, pc-02",
-        "Had it all already, 1 PC: pc-09",
+        "Nothing new for 1 PC: pc-09",
     ]
     assert (done.returncode, done.stderr) == (0, "")
 
