@@ -18,8 +18,10 @@ from tests.lab.rig.inside import Inside
 
 DISPLAY = ":7"
 SIZE = (1280, 800)
-ADDRESS_BAR = (700, 119)
-"""Of Chromium's maximised window under the session bar's strip of 56 pixels."""
+BAR_HEIGHT = 56
+"""Pixels that the shipped profiles keep for the session bar."""
+ADDRESS_BAR = (700, BAR_HEIGHT + 63)
+"""Of Chromium's maximised window under that strip."""
 RC = "/etc/lab-agent/openbox/rc.xml"
 PROFILE = "/home/kiosk/profile"
 FLAGS = (
