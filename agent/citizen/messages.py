@@ -16,16 +16,16 @@ _place = re.compile(r"\{([a-z_]+)\}")
 
 
 @dataclass(frozen=True)
-class Sentence:
+class Said:
     """Words to translate, with values for their {places}; empty is nothing to say."""
 
     text: str = ""
-    values: tuple[tuple[str, "str | int | Sentence"], ...] = ()
+    values: tuple[tuple[str, "str | int | Said"], ...] = ()
 
     def said(self, translated: Callable[[str], str]) -> str:
         """The words in the language that `translated` gives."""
         words = {
-            name: value.said(translated) if isinstance(value, Sentence) else str(value)
+            name: value.said(translated) if isinstance(value, Said) else str(value)
             for name, value in self.values
         }
         return _place.sub(lambda place: words.get(place[1], place[0]), translated(self.text))
@@ -39,7 +39,7 @@ class State:
     language: str
     at: float
     ends_in_s: float | None = None
-    sentence: Sentence = Sentence()
+    sentence: Said = Said()
 
 
 def read_state(line: bytes) -> State | None:
@@ -62,11 +62,11 @@ def ask_line(ask: str, value: str = "") -> bytes:
     return json.dumps({"ask": ask, "value": value} if value else {"ask": ask}).encode() + b"\n"
 
 
-def _sentence(told: Any) -> Sentence:
+def _sentence(told: Any) -> Said:
     if not told:
-        return Sentence()
+        return Said()
     values = told.get("values", {}).items()
-    return Sentence(
+    return Said(
         str(told["text"]),
         tuple((name, _sentence(value) if isinstance(value, dict) else value) for name, value in values),
     )

@@ -18,6 +18,9 @@ from contract.wire import ContractError, Message, decode, encode
 MAX_LINE = 4096
 
 CitizenStationState = Literal["available", "active", "ending", "wiping", "out-of-service"]
+citizens = sentence
+"""Makes a sentence for citizens: by this name its text comes into the session bar's three catalogues."""
+
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
 
 
@@ -40,11 +43,6 @@ class CitizenAsk(Message, frozen=True):
 
     ask: Literal["end", "help", "more-time", "language"]
     value: Literal["", "it", "en", "ro"] = ""
-
-
-def citizens(text: str, /, **values: str | int | Sentence) -> Sentence:
-    """A sentence for citizens: its text comes into the session bar's catalogues, all three of them."""
-    return sentence(text, **values)
 
 
 def state_line(state: CitizenState) -> bytes:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.citizen.messages import LANGUAGES, STATES, Sentence, State
+from agent.citizen.messages import LANGUAGES, STATES, Said, State
 from agent.citizen.view import (
     AWAY,
     NAMES,
@@ -146,7 +146,7 @@ def test_a_button_that_is_not_there_does_nothing(state: str, asking: bool, name:
 
 
 def test_a_refused_address_is_told_in_the_citizens_language_until_another_page_is_there() -> None:
-    refused = seen(model(sentence=Sentence("Help")), refused=True)
+    refused = seen(model(sentence=Said("Help")), refused=True)
     lines = {language: view(replace(refused, language=language), CLOCK, 100.0).line for language in LANGUAGES}
     assert lines["it"] == "Questo indirizzo non è aperto in questa sala. Chiedi all'operatore."
     assert lines["en"] == REFUSED
@@ -162,5 +162,5 @@ def test_a_wish_that_did_not_get_through_says_so_until_the_enforcer_is_back() ->
 
 
 def test_the_enforcers_sentence_is_said_with_its_values() -> None:
-    said = Sentence("{what}: {minutes}", (("what", Sentence("Time left")), ("minutes", 5)))
+    said = Said("{what}: {minutes}", (("what", Said("Time left")), ("minutes", 5)))
     assert view(model(sentence=said), CLOCK, 100.0).line == "Tempo rimasto: 5"
