@@ -8,7 +8,7 @@ from math import ceil
 from pathlib import Path
 
 from agent.clock import since_boot
-from agent.core.changes import Change, Effect, Forget, LoadRules, Reload, Remember, Run, SetKernel
+from agent.core.changes import Change, Effect, Forget, LoadRules, MakeLink, Reload, Remember, Run, SetKernel
 from agent.core.messages import Call, Leave, Left, Refused, Return
 from agent.core.reconcile import whole_plan
 from agent.host import Host
@@ -94,6 +94,8 @@ def _lines(change: Change) -> list[str]:
                 continue
             case SetKernel(key, value):
                 told = _("set {key} = {value}").format(key=key, value=value)
+            case MakeLink(path, target):
+                told = _("link {path} to {target}").format(path=path, target=target)
             case LoadRules(table, rules):
                 told = (_("load table {table}") if rules else _("remove table {table}")).format(table=table)
             case Reload(unit):

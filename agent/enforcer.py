@@ -39,6 +39,7 @@ from agent.netlink import PacketFilter
 from agent.notify import notify, watchdog_every_s
 from agent.pairing import Code, show_code
 from agent.resources import KINDS
+from agent.session_runner import Errand
 from agent.settings import Paths, Settings
 from agent.station import Station
 from agent.watch import Watch as FileWatch
@@ -142,6 +143,7 @@ class Enforcer:
         self._quiet_until = 0.0
         self._due: dict[str, float] = {}
         self._feed: float | None = None
+        self._errand: Errand | None = None
         self._stopping = False
 
     def run(self) -> None:
@@ -195,6 +197,7 @@ class Enforcer:
             self._due.pop("code", None)
         elif "code" in due or "code" not in self._due:
             self._due["code"] = now + self._station.pairing.refresh() + 0.01
+        self._follow_errand()
         self._publish()
         return max(0.0, min(self._due.values()) - self._clock.monotonic())
 
@@ -211,6 +214,20 @@ class Enforcer:
             self._retry = min(RETRY_S[1], self._retry * 2) if self._retry else RETRY_S[0]
             self._due["look"] = now + self._retry
         self._quiet_until = now + QUIET_S
+
+    def _follow_errand(self) -> None:
+        """Be woken when what a session waits for has ended."""
+        errand = self._station.sessions.errand
+        if errand is not None and errand is not self._errand:
+            self._errand = errand
+            self._selector.register(errand, selectors.EVENT_READ, self._errand_ended)
+
+    def _errand_ended(self) -> None:
+        if self._errand is not None:
+            self._selector.unregister(self._errand)
+            self._errand = None
+        self._station.end_errand()
+        self._look()
 
     def _files_changed(self) -> None:
         if self._files.take():
@@ -267,7 +284,9 @@ class Enforcer:
             return
         for call in calls:
             version = self._station.version
-            self._send(peer, Return(number=call.number, reply=self._reply(peer, call)))
+            reply = self._reply(peer, call)
+            self._publish()  # before the reply, which is about this state
+            self._send(peer, Return(number=call.number, reply=reply))
             if self._station.version != version:
                 self._look()
             # A read may bring a thousand calls, each with a helper: the PC is looked after in between.

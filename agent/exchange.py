@@ -29,7 +29,7 @@ from agent.core.status import LINK_BEGINS_S
 from agent.local_client import AWAY, EnforcerLink
 from agent.renewal import Renewal
 from agent.tls import Papers, Unusable
-from contract.exchange import Answer, Ask, CommandResult, Fault, Refusal, Signed
+from contract.exchange import Answer, Ask, CommandResult, Fault, Refusal
 from contract.pairing import PairFinish, PairStart
 from contract.sentence import Sentence, Told, sentence
 from contract.status import StatusReport
@@ -161,7 +161,7 @@ class Exchange:
                 refusals.append(Refusal("certificate", why))
             self._reload()
         if ask.desired is not None:
-            reply = await self._deliver(ask.desired)
+            reply = await self._call(Deliver(ask.desired))
             if not isinstance(reply, Delivered):
                 refusals.append(Refusal("desired", _sentence(reply)))
             elif not reply.accepted:
@@ -171,20 +171,20 @@ class Exchange:
                 revision = reply.revision
                 await until(self._news, lambda: self._desired() >= revision)
         for command in ask.commands:
-            answer = await self._link.call(Perform(command))
+            answer = await self._call(Perform(command))
             if isinstance(answer, Performed) and answer.result is not None:
                 results.append(answer.result)
             else:
                 message = answer.message if isinstance(answer, Performed) else _sentence(answer)
                 refusals.append(Refusal("command", message or _NO_REASON))
 
-    async def _deliver(self, desired: Signed) -> EnforcerReply:
+    async def _call(self, request: Deliver | Perform) -> EnforcerReply:
         """Hand it over; an enforcer that is restarting has judged nothing and is tried again.
 
         One that stays away is shown as EnforcerLost by then, and the controller
         offers again what was refused when that condition ends.
         """
-        while (reply := await self._link.call(Deliver(desired))) == AWAY:
+        while (reply := await self._link.call(request)) == AWAY:
             if self._link.for_s >= LINK_BEGINS_S:
                 break
             await asyncio.sleep(AGAIN_S)

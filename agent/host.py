@@ -17,10 +17,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from agent import durable
 from agent.core.changes import (
     FileState,
     LoadRules,
     MakeDirectory,
+    MakeLink,
     Reload,
     RemoveDirectory,
     RemoveFile,
@@ -71,7 +73,7 @@ class Host:
         except OSError as error:
             if error.errno == errno.ENOTDIR:
                 return None
-            return FileState(content=b"", mode=0, ours=False)
+            return FileState(content=b"", mode=0, ours=False, target=self._target(path, error))
         try:
             about = os.fstat(handle)
             regular = stat.S_ISREG(about.st_mode) and about.st_size <= MAX_FILE
@@ -81,6 +83,15 @@ class Host:
         return FileState(
             content=content, mode=stat.S_IMODE(about.st_mode), ours=regular and about.st_uid == self._uid
         )
+
+    def _target(self, path: str, error: OSError) -> str | None:
+        """Where a link leads that could not be opened because it is one."""
+        if error.errno != errno.ELOOP:
+            return None
+        try:
+            return str(Path(self._prefix + path).readlink())
+        except OSError:  # it has gone meanwhile, or a link stands further up
+            return None
 
     def names(self, path: str) -> tuple[str, ...] | None:
         """See Reader."""
@@ -124,12 +135,18 @@ class Host:
         except KeyError:
             return None
 
+    @property
+    def is_pc(self) -> bool:
+        """Whether this is a PC, and no prefix that stands for one."""
+        return self._real
+
     def running(self, unit: str) -> bool:
         """See Reader. Under a prefix nothing runs, and that is as it should be there."""
         return not self._real or bool(self._processes(unit))
 
     def _processes(self, unit: str) -> list[int]:
-        state = self.file(f"/sys/fs/cgroup/system.slice/{unit}/cgroup.procs")
+        place = unit if "/" in unit else f"system.slice/{unit}"
+        state = self.file(f"/sys/fs/cgroup/{place}/cgroup.procs")
         return [int(line) for line in state.content.split()] if state is not None else []
 
     def do(self, action: HostAction) -> None:
@@ -138,11 +155,13 @@ class Host:
             match action:
                 case WriteFile():
                     self._write(action)
+                case MakeLink(path, target):
+                    durable.make_link(self._at(path), target)
                 case RemoveFile(path):
                     self._at(path).unlink(missing_ok=True)
-                    _sync_directory(self._at(path).parent)
+                    durable.sync_directory(self._at(path).parent)
                 case MakeDirectory(path, mode):
-                    _make_directory(self._at(path), mode)
+                    durable.make_directory(self._at(path), mode)
                 case RemoveDirectory(path):
                     self._remove_directory(self._at(path))
                 case SetKernel(key, value):
@@ -228,22 +247,22 @@ class Host:
     def _write(self, action: WriteFile) -> None:
         staging = self._at(STAGING)
         staging.parent.parent.mkdir(parents=True, exist_ok=True)
-        _make_directory(staging.parent, 0o755)  # the front reads its settings there
-        _make_directory(staging, 0o700)
+        durable.make_directory(staging.parent, 0o755)  # the front reads its settings there
+        durable.make_directory(staging, 0o700)
         target = self._at(action.path)
         fresh = staging / action.path.strip("/").replace("/", "-")
         try:
-            _write_synced(fresh, action.content, action.mode)
+            durable.write_synced(fresh, action.content, action.mode)
             fresh.replace(target)
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise
             # Another file system: the neighbour's name is the price of a rename.
             beside = target.with_name(f".{target.name}.lab-new")
-            _write_synced(beside, action.content, action.mode)
+            durable.write_synced(beside, action.content, action.mode)
             beside.replace(target)
             fresh.unlink(missing_ok=True)
-        _sync_directory(target.parent)
+        durable.sync_directory(target.parent)
         with contextlib.suppress(OSError):  # what a power cut left in it stays until it is written again
             staging.rmdir()
 
@@ -334,46 +353,12 @@ def _account(user: str | None) -> _Account:
     return _Account(user=user, group="nogroup" if user == "nobody" else user, extra_groups=())
 
 
-def _make_directory(path: Path, mode: int) -> None:
-    """A directory with exactly this mode whatever the umask, from its first moment on.
-
-    The service's umask keeps the agent's own files to root, but what citizens'
-    programs are to obey they must be able to read: Chromium takes a policy
-    behind a closed directory for no policy at all.
-    """
-    before = os.umask(0)
-    try:
-        path.mkdir(mode, exist_ok=True)
-    finally:
-        os.umask(before)
-
-
-def _write_synced(path: Path, content: bytes, mode: int) -> None:
-    """A new file with exactly this mode whatever the umask; an old one of that name goes first."""
-    path.unlink(missing_ok=True)
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(handle, "wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fchmod(handle, mode)
-        os.fsync(handle)
-
-
-def _sync_directory(path: Path) -> None:
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def _failed(action: HostAction, why: Sentence) -> Sentence:
     match action:
         case WriteFile(path):
             return sentence("cannot write {path}: {why}", path=path, why=why)
+        case MakeLink(path, target):
+            return sentence("cannot link {path} to {target}: {why}", path=path, target=target, why=why)
         case RemoveFile(path) | RemoveDirectory(path):
             return sentence("cannot remove {path}: {why}", path=path, why=why)
         case MakeDirectory(path):

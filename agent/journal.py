@@ -178,6 +178,18 @@ class Journal:
             if result is not None:
                 self._record(result, now)
 
+    @property
+    def sitting(self) -> bytes:
+        """Where the PC is between two citizens (agent.core.session.Sitting); empty before the first time."""
+        return self._facts.get("sitting", "").encode()
+
+    def set_sitting(self, sitting: bytes, result: CommandResult | None, now: datetime) -> None:
+        """In one step: where it is now, and what came of the command that said so, if one did."""
+        with self._writing(now):
+            self._set("sitting", sitting.decode())
+            if result is not None:
+                self._record(result, now)
+
     def end_unpairing(self, now: datetime) -> None:
         """Every effect of the unpairing has happened."""
         with self._writing(now):

@@ -7,6 +7,7 @@ from agent.core.changes import (
     Forget,
     LoadRules,
     MakeDirectory,
+    MakeLink,
     Owned,
     Reader,
     Reload,
@@ -19,7 +20,9 @@ from agent.core.changes import (
 )
 from contract.sentence import Told
 
-HostAction = WriteFile | RemoveFile | MakeDirectory | RemoveDirectory | SetKernel | LoadRules | Reload | Run
+HostAction = (
+    WriteFile | MakeLink | RemoveFile | MakeDirectory | RemoveDirectory | SetKernel | LoadRules | Reload | Run
+)
 
 
 class ActionFailed(Told):

@@ -14,11 +14,14 @@ from datetime import datetime
 from agent.converge import Outcome, converge
 from agent.core.changes import Kind
 from agent.core.messages import Delivered, EnforcerState, Performed, Refused
+from agent.core.proof import unclean
+from agent.core.session import WHY_NOT, Sitting
 from agent.host import Host
 from agent.journal import Journal, JournalError
 from agent.pairing import Code, Paired, Pairing
 from agent.ports import Clock
 from agent.seal import SealBroken, check_seal
+from agent.session_runner import Sessions
 from agent.settings import Paths, Settings
 from agent.trust import Trust, TrustStore, write_private
 from contract.desired import DesiredState, Resources
@@ -33,6 +36,10 @@ NOTHING = Resources()
 
 _UNPAIRED = sentence("this station is not paired")
 _PAIRED = sentence("this station is paired; unpair it first (lab-agent unpair, as root)")
+
+_BEGINS = sentence("the session begins")
+_STARTED = sentence("the last session has started")
+_DID_NOT_START = sentence("the last session did not start; on the PC, see journalctl -u lab-session")
 
 
 class Station:
@@ -63,8 +70,12 @@ class Station:
         self.trust: Trust | None = None
         self.pairing: Pairing | None = None
         self.desired: DesiredState | None = None
+        self._told = Sitting()
         self.version = 0
         """Grows with every change of `state`."""
+        self.sessions = Sessions(
+            user=settings.kiosk_user, paths=paths, host=host, journal=journal, clock=clock, log=log
+        )
         if journal.unpairing:
             self._finish_leaving()
         self._load()
@@ -94,6 +105,8 @@ class Station:
             applied_revision=0 if held is None else self._journal.applied,
             conditions=tuple(sorted(self._conditions.values(), key=lambda found: found.type)),
             at=self._clock.now(),
+            phase=self.sessions.sitting.phase,
+            wipe=self.sessions.sitting.proof,
         )
 
     def look(self) -> bool:
@@ -104,7 +117,12 @@ class Station:
         revision = 0 if self.desired is None else self.desired.revision
         fresh = revision != self._journal.applied
         try:
-            outcome = converge(self._kinds, self.wanted, self._host, self._journal)
+            if not self._settle_session():
+                return True  # first the session ends and is wiped, then the PC is let go
+            # While a wipe lasts the screen is its own: it restarts it.
+            wiping = self.sessions.sitting.phase == "wiping"
+            kinds = (kind for kind in self._kinds if not (wiping and kind.NAME == "session"))
+            outcome = converge(kinds, self.wanted, self._host, self._journal)
             if outcome.converged:
                 self._journal.set_applied(revision, self._clock.now())
                 if self._is("JournalFailed", "CannotWrite"):
@@ -174,14 +192,70 @@ class Station:
                 return Performed(result=known)
             if command.issued_at < trust.paired_at:
                 return Performed(result=None, message=sentence("the command is older than the pairing"))
-            result = CommandResult(id=command.id, done=True, message=sentence("unpaired"))
-            self.leave(result)
+            match command.kind:
+                case "unpair":
+                    result = CommandResult(id=command.id, done=True, message=sentence("unpaired"))
+                    self.leave(result)
+                case "session-start":
+                    result = self._start_session(command.id)
+                case "session-end":
+                    result = self._end_session(command.id)
         except (SealBroken, JournalError) as error:
             return Performed(result=None, message=error.sentence)
         except ContractError as error:
             told = sentence("what the lab signed is not a command: {detail}", detail=str(error))
             return Performed(result=None, message=told)
         return Performed(result=result)
+
+    def end_errand(self) -> None:
+        """What a session was waiting for has ended. The next look says how it stands."""
+        try:
+            self.sessions.finish()
+        except JournalError as error:
+            self._cannot_write(error)
+        self._tell_session()
+
+    def _settle_session(self) -> bool:
+        """Bring sessions in step with what is wanted; whether the PC may be changed meanwhile."""
+        wanted = self.wanted.session is not None
+        self.sessions.manage(wanted)
+        self.sessions.look()
+        self._tell_session()
+        return wanted or not self.sessions.leaving
+
+    def _start_session(self, command: str) -> CommandResult:
+        well = self._is("Converged", "Applied")
+        result = CommandResult(command, True, _BEGINS)
+        if well and self.sessions.start(command, result):
+            self._tell_session()
+            return result
+        phase = self.sessions.sitting.phase
+        why = WHY_NOT[phase] if phase != "available" else sentence("this PC is not as it shall be")
+        return CommandResult(command, False, why)
+
+    def _end_session(self, command: str) -> CommandResult:
+        if self.sessions.sitting.phase == "none":
+            return CommandResult(command, False, WHY_NOT["none"])
+        result = CommandResult(command, True, sentence("the session ends"))
+        self.sessions.end(result)
+        self._tell_session()
+        return result
+
+    def _tell_session(self) -> None:
+        sitting = self.sessions.sitting
+        if sitting != self._told:
+            self._told = sitting
+            self.version += 1
+        if sitting.phase == "out-of-service":
+            self._say("Unclean", True, "Left" if sitting.proof else "NoProof", unclean(sitting.proof))
+        elif sitting.phase == "available" and "Unclean" in self._conditions:
+            self._say("Unclean", False, "Wiped", sentence("nothing of the last session is left"))
+        if self.sessions.failed:
+            self._say("SessionFailed", True, "DidNotStart", _DID_NOT_START)
+        elif (
+            sitting.phase == "active" and self.sessions.errand is None and "SessionFailed" in self._conditions
+        ):
+            self._say("SessionFailed", False, "Started", _STARTED)
 
     def begin_pairing(self, start: PairStart) -> PairOffer | Refused:
         """See Pairing.begin."""

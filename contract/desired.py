@@ -24,8 +24,20 @@ HostPattern = Annotated[
         pattern=r"^\.?[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$"
     ),
 ]
+Language = Literal["it", "en", "ro"]
+"""What a citizen reads in."""
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 KeyChord = Annotated[str, msgspec.Meta(pattern=r"^(?:[CASW]-){0,4}[A-Za-z0-9_]{1,40}$")]
+UserName = Annotated[str, msgspec.Meta(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")]
+RemovableMode = Literal["none", "read-only", "full"]
+UsbKind = Literal["audio", "network", "printer", "smart-card", "still-image", "vendor-specific", "video"]
+GrubHash = Annotated[
+    str,
+    msgspec.Meta(pattern=r"^grub\.pbkdf2\.sha512\.[1-9][0-9]{3,6}\.[0-9A-Fa-f]{16,256}\.[0-9A-Fa-f]{128}$"),
+]
+"""As grub-mkpasswd-pbkdf2 prints it: rounds, salt, key."""
+PrinterName = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,40}$")]
+PrinterUri = Annotated[str, msgspec.Meta(pattern=r"^ipps?://[A-Za-z0-9._~:/%\[\]-]{1,200}$")]
 
 
 class BrowserPolicy(Message, frozen=True):
@@ -59,6 +71,46 @@ class Desktop(Message, frozen=True):
     """Seconds without input until the screen goes dark; 0 is never."""
 
 
+class Console(Message, frozen=True):
+    """The text consoles behind the screen: no login there, and Ctrl+Alt+Delete does nothing."""
+
+    access: Literal["closed"] = "closed"
+
+
+class Storage(Message, frozen=True):
+    """What may be plugged in: removable storage, and the kinds of USB devices beside keyboards and mice.
+
+    The programs of `user` are granted nothing by polkit, mounting among it.
+    """
+
+    removable: RemovableMode = "none"
+    usb: Annotated[tuple[UsbKind, ...], msgspec.Meta(max_length=16)] = ()
+    user: UserName = "kiosk"
+
+
+class Boot(Message, frozen=True):
+    """How the PC starts. Seconds for which GRUB shows its menu (0: none), and who may edit what is in it.
+
+    Without a hash nobody may.
+    """
+
+    menu_s: Annotated[int, msgspec.Meta(ge=0, le=60)] = 0
+    password_hash: GrubHash | None = None
+
+
+class Printer(Message, frozen=True):
+    """A printer that speaks IPP without a driver, and where."""
+
+    name: PrinterName
+    uri: PrinterUri
+
+
+class Printing(Message, frozen=True):
+    """The printers of this PC, the default one first; nothing of what was printed is kept."""
+
+    printers: Annotated[tuple[Printer, ...], msgspec.Meta(max_length=16)] = ()
+
+
 class TimeSync(Message, frozen=True):
     """Where the station gets the time: NTP servers, the lab's own first."""
 
@@ -76,11 +128,18 @@ class Network(Message, frozen=True):
     hosts: Annotated[tuple[HostPattern, ...], msgspec.Meta(max_length=2000)]
     ports: Annotated[tuple[Port, ...], msgspec.Meta(max_length=16)] = (443,)
     """Where TLS may go (the proxy's CONNECT)."""
-    user: Annotated[str, msgspec.Meta(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")] = "kiosk"
+    user: UserName = "kiosk"
 
 
-Language = Literal["it", "en", "ro"]
-"""What a citizen reads in."""
+class Session(Message, frozen=True):
+    """Citizens' sessions on this PC: a screen, a desktop, and a browser between start and end."""
+
+    start_page: Annotated[str, msgspec.Meta(pattern=r"^[a-z]+://[^\s\x00-\x20\x7f\"\\`$]{1,2000}$")]
+    language: Language = "it"
+    user: UserName = "kiosk"
+    """The account that is wiped; the units name the same."""
+
+
 Words = Annotated[str, msgspec.Meta(max_length=400)]
 WebAddress = Annotated[str, msgspec.Meta(pattern=r"^https?://[!-~]+$", max_length=2000)]
 
@@ -125,6 +184,11 @@ class Resources(Message, frozen=True):
     time: TimeSync | None = None
     network: Network | None = None
     start_page: StartPage | None = None
+    console: Console | None = None
+    storage: Storage | None = None
+    boot: Boot | None = None
+    printing: Printing | None = None
+    session: Session | None = None
 
 
 class DesiredState(Message, frozen=True):

@@ -38,7 +38,8 @@ class Command(Message, frozen=True):
     lab: LabId
     station: StationId
     issued_at: Utc
-    kind: Literal["unpair"]
+    kind: Literal["unpair", "session-start", "session-end"]
+    """A session has the id of the command that started it."""
 
 
 class CommandResult(Message, frozen=True):

@@ -6,6 +6,7 @@ import msgspec
 
 from contract.identity import StationId
 from contract.sentence import Sentence
+from contract.session import Proof
 from contract.wire import Message, Utc
 
 StationState = Literal[
@@ -32,6 +33,8 @@ ConditionType = Literal[
     "DesiredRefused",
     "CertificateExpiring",
     "EnforcerLost",
+    "Unclean",
+    "SessionFailed",
 ]
 """Converged is good when true; each of the others is bad when true."""
 
@@ -141,3 +144,5 @@ class StatusReport(Message, frozen=True):
     """Newest revision that was observed to be in force; 0 is none."""
     conditions: tuple[Condition, ...]
     facts: Facts
+    wipe: Proof | None = None
+    """The proof of the last wipe; None where there was none, or it came to no proof."""

@@ -279,6 +279,25 @@ def _add_stations(app: FastAPI, services: Services, operator: Guard, technician:
         """Let a PC go: it forgets the lab, and its certificate is revoked."""
         return services.unpair(station, force=body.force)
 
+    @app.get("/v1/stations/{station}/session")
+    def session(station: Id, _: Annotated[Caller, Depends(operator)]) -> m.SessionOut:
+        """A PC's state, and the proof of its last wipe."""
+        return services.session(station)
+
+    @app.post("/v1/stations/{station}/session/start")
+    def session_start(
+        station: Id, body: m.SessionIn, caller: Annotated[Caller, Depends(operator)]
+    ) -> m.SessionOut:
+        """Begin a citizen's session."""
+        return services.start_session(station, caller.user, body.wait_s)
+
+    @app.post("/v1/stations/{station}/session/end")
+    def session_end(
+        station: Id, body: m.SessionIn, caller: Annotated[Caller, Depends(operator)]
+    ) -> m.SessionOut:
+        """End it: the PC is wiped, and proves it."""
+        return services.end_session(station, caller.user, body.wait_s)
+
     @app.get("/v1/stations/{station}/explain")
     def explain(station: Id, _: Annotated[Caller, Depends(operator)]) -> m.Explained:
         """Where each setting of a station came from."""

@@ -178,6 +178,38 @@ class Unpaired(Model):
     told: bool
 
 
+class SessionIn(Model):
+    """How long to wait until the PC has done it."""
+
+    wait_s: WaitSeconds = 0
+
+
+class Looked(Model):
+    """One kind of thing that a wipe looked at: how many before it, how many after it, where those are."""
+
+    place: str
+    found: int
+    left: int
+    where: list[str]
+
+
+class Wipe(Model):
+    """The proof of a wipe (contract.session.Proof)."""
+
+    at: datetime
+    seconds: float
+    clean: bool
+    looked: list[Looked]
+
+
+class SessionOut(Model):
+    """A station's state as it last said, and the proof of its last wipe."""
+
+    id: str
+    state: str
+    wipe: Wipe | None
+
+
 class ProfileItem(Model):
     """A profile the lab can use. `source`: the file it is in."""
 

@@ -334,10 +334,11 @@ class Link:
             self._known = after(self._known, self._out, asked, answer)
             out, known, moved = self._out, self._known, self._address != address
             self._address = address
-            self._settle_commands(asked, answer)
         if moved:
             self._household.moved(self.station, address)
         self._shared.live.heard(self.station, answer, address, _note(out, known))
+        with self._lock:  # after that, so that whoever waits for a result sees the state it was given in
+            self._settle_commands(asked, answer)
         if is_ahead(out, answer) and answer.status.desired_revision <= out.revision + MAX_JUMP:
             self._household.ahead(self.station, answer.status.desired_revision)
         if answer.signing_request is not None:

@@ -20,6 +20,7 @@ from controller.household import Household
 from controller.live import Live
 from controller.problems import Problem
 from controller.publishing import REVISION, Outcome, Publishing, known_profile, no_station
+from controller.sessions import Sessions
 from controller.settings import Settings
 from controller.views import Standing, complaint, show_found, show_inventory, show_status, standing
 from controller.words import _
@@ -58,6 +59,7 @@ class Services:
 
     def __init__(self, parts: Parts) -> None:
         self._p = parts
+        self._sessions = Sessions(parts.books, parts.live, self._tell)
 
     # The lab now
 
@@ -141,6 +143,18 @@ class Services:
         self._p.household.stop(station)
         self._p.household.refresh_trust()
         return m.Unpaired(id=station, told=told)
+
+    def session(self, station: str) -> m.SessionOut:
+        """Where a station is between two citizens, and the proof of its last wipe."""
+        return self._sessions.show(station)
+
+    def start_session(self, station: str, who: str, wait_s: float) -> m.SessionOut:
+        """Begin a citizen's session."""
+        return self._sessions.start(station, who, wait_s)
+
+    def end_session(self, station: str, who: str, wait_s: float) -> m.SessionOut:
+        """End it."""
+        return self._sessions.end(station, who, wait_s)
 
     def _tell(self, station: str, command: Command) -> CommandResult | Failure:
         signed = self._p.books.pki.seal(command)

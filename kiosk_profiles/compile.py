@@ -9,20 +9,26 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from contract.desired import (
+    Boot,
     BrowserPolicy,
+    Console,
     DesiredState,
     Desktop,
     Kernel,
     Language,
     Network,
+    Printer,
+    Printing,
     Resources,
+    Session,
     StartPage,
     StartTile,
+    Storage,
     Texts,
     TimeSync,
 )
@@ -30,7 +36,7 @@ from contract.start import start_address
 from contract.wire import CONTRACT
 from kiosk_profiles import browser
 from kiosk_profiles.hosts import Pattern, parse_pattern
-from kiosk_profiles.layers import SECTIONS, Setting, Settings, Source
+from kiosk_profiles.layers import PLAIN, SECTIONS, Setting, Settings, Source
 from kiosk_profiles.profile import Text, Tile
 from kiosk_profiles.services import Bundle
 
@@ -200,7 +206,10 @@ def _rows(resolved: Resolved) -> Iterator[Row]:
                 yield _row(f"kernel.{name}", setting.value, setting.source)
             case ("desktop", "keys", chord):
                 yield _row(f"desktop.{'swallow' if setting.value else 'free'}", chord, setting.source)
-            case ("desktop", name) | ("time", name):
+            case ("printing", "printers", name):
+                printer = None if setting.value is None else {"name": name, "uri": setting.value}
+                yield _row("printing.printers", printer, setting.source)
+            case (_section, name) if key[0] in PLAIN:
                 yield _row(f"{key[0]}.{name}", setting.value, setting.source)
 
 
@@ -297,8 +306,26 @@ def _fold(resolved: Resolved) -> Resources:
         kernel=Kernel(sysctl=sysctl) if sysctl else None,
         desktop=_desktop(found) if resolved.managed("desktop") else None,
         start_page=_start_page(resolved, found) if "start_page.tiles" in found else None,
-        time=TimeSync(servers=found["time.servers"][-1]) if "time.servers" in found else None,
+        console=_plain(Console, "console", found),
+        storage=_plain(Storage, "storage", found),
+        boot=_plain(Boot, "boot", found),
+        printing=_printing(found) if resolved.managed("printing") else None,
+        time=_plain(TimeSync, "time", found),
+        session=_session(resolved, found),
     )
+
+
+_Section = TypeVar("_Section", Boot, Console, Storage, TimeSync)
+
+
+def _plain(kind: type[_Section], section: str, found: Mapping[str, list[Any]]) -> _Section | None:
+    """A section of the contract whose fields are called as in the language; None where nothing is said."""
+    chosen = {
+        path.removeprefix(f"{section}."): values[-1]
+        for path, values in found.items()
+        if path.startswith(f"{section}.")
+    }
+    return kind(**chosen) if chosen else None
 
 
 def _browser_policy(
@@ -334,6 +361,18 @@ def _network(resolved: Resolved, found: Mapping[str, list[Any]]) -> Network:
     }
     ports = {pattern.port for pattern in patterns if pattern.port and pattern.scheme != "http"}
     return Network(hosts=tuple(sorted(hosts)), ports=tuple(sorted({443} | ports)))
+
+
+def _printing(found: Mapping[str, list[Any]]) -> Printing:
+    return Printing(printers=tuple(Printer(**one) for one in found.get("printing.printers", ())))
+
+
+def _session(resolved: Resolved, found: Mapping[str, list[Any]]) -> Session | None:
+    """Only where there is a page to begin on."""
+    start = resolved.start
+    if not resolved.managed("session") or not found.get("session.offered", [False])[-1] or start is None:
+        return None
+    return Session(start_page=start.value, language=resolved.language)
 
 
 def _desktop(found: Mapping[str, list[Any]]) -> Desktop:

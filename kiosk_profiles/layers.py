@@ -43,7 +43,20 @@ class Setting:
 
 Settings = Mapping[Key, Setting]
 
-SECTIONS = ("browser", "network", "kernel", "desktop", "time")
+SECTIONS = (
+    "browser",
+    "network",
+    "kernel",
+    "desktop",
+    "console",
+    "storage",
+    "boot",
+    "printing",
+    "time",
+    "session",
+)
+PLAIN = ("desktop", "console", "storage", "boot", "time", "session")
+"""Sections whose settings are told by their own names."""
 
 
 def merge(lower: Settings, upper: Settings) -> Settings:
@@ -64,7 +77,12 @@ def settings(loaded: Loaded[Layer], layer: str, file: str) -> Settings:
         *_network(model),
         *_kernel(model),
         *_desktop(model),
-        *_time(model),
+        *_plain(model, "console", "access"),
+        *_plain(model, "storage", "removable", "usb"),
+        *_plain(model, "boot", "menu_s", "password_hash"),
+        *_printing(model),
+        *_plain(model, "time", "servers"),
+        *_plain(model, "session", "offered"),
     )
     return {key: Setting(value, Source(layer, file, document.line(path))) for key, value, path in said}
 
@@ -93,12 +111,19 @@ def _unmanaged(model: Layer) -> _Said:
             yield (section,), None, (section,)
 
 
+def _plain(model: Layer, section: str, *names: str) -> _Said:
+    """A section's own values, as far as the file says them."""
+    part = getattr(model, section)
+    for name in names:
+        if part is not None and name in part.model_fields_set:
+            value = getattr(part, name)
+            yield (section, name), tuple(value) if isinstance(value, list) else value, (section, name)
+
+
 def _browser(model: Layer) -> _Said:
     if model.browser is None:
         return
-    for name in ("downloads", "uploads", "printing"):
-        if name in model.browser.model_fields_set:
-            yield ("browser", name), getattr(model.browser, name), ("browser", name)
+    yield from _plain(model, "browser", "downloads", "uploads", "printing")
     for name, value in model.browser.policies.items():
         yield ("browser", "policies", name), value, ("browser", "policies", name)
 
@@ -113,17 +138,15 @@ def _kernel(model: Layer) -> _Said:
         yield ("kernel", name), value, ("kernel", name)
 
 
+def _printing(model: Layer) -> _Said:
+    for name, uri in (model.printing.printers if model.printing is not None else {}).items():
+        yield ("printing", "printers", name), uri, ("printing", "printers", name)
+
+
 def _desktop(model: Layer) -> _Said:
     if model.desktop is None:
         return
-    for name in ("bar_height", "blank_after_s"):
-        if name in model.desktop.model_fields_set:
-            yield ("desktop", name), getattr(model.desktop, name), ("desktop", name)
+    yield from _plain(model, "desktop", "bar_height", "blank_after_s")
     for name, swallowed in (("swallow", True), ("free", False)):
         for index, chord in enumerate(getattr(model.desktop, name)):
             yield ("desktop", "keys", chord), swallowed, ("desktop", name, index)
-
-
-def _time(model: Layer) -> _Said:
-    if model.time is not None:
-        yield ("time", "servers"), tuple(model.time.servers), ("time", "servers")

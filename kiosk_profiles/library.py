@@ -196,14 +196,24 @@ class Library:
         each under the lab's layer and under every group's and PC's, because a layer may break it."""
         wanted = tuple(names)
         found: set[Finding] = set() if wanted else set(self._file_findings())
-        groups, stations = self._names("layers/group"), self._names("layers/pc")
-        for name in wanted or self.profiles:
-            found.update(self.findings(name))
-            for group in groups:
-                found.update(self.findings(name, (group,)))
-            for station in stations:
-                found.update(self.findings(name, (), station))
+        for stack in self._stacks(wanted):
+            found.update(self.findings(*stack))
         return tuple(sorted(found))
+
+    def resolvable(self, names: Iterable[str] = ()) -> Iterator[Resolved]:
+        """What `check` looks at, as far as its files are well formed."""
+        for stack in self._stacks(tuple(names)):
+            try:
+                yield self.resolve(*stack)
+            except ProfileError:
+                continue
+
+    def _stacks(self, names: Sequence[str]) -> Iterator[tuple[str, tuple[str, ...], str | None]]:
+        groups, stations = self._names("layers/group"), self._names("layers/pc")
+        for name in names or self.profiles:
+            yield name, (), None
+            yield from ((name, (group,), None) for group in groups)
+            yield from ((name, (), station) for station in stations)
 
     @cached_property
     def facts(self) -> Facts:

@@ -248,15 +248,19 @@ def _policies(resolved: Resolved, facts: Facts) -> Iterator[Finding]:
             continue
         name = key[2]
         if name not in facts.policy_names:
-            message = _("Chromium {version} knows no policy '{name}' and would ignore it")
-            hint = _close_policy(name, facts)
-            yield _at(setting.source, "error", message.format(version=facts.chromium, name=name), hint)
+            yield _at(setting.source, "error", *unknown_policy(name, facts.chromium, facts))
         elif name in facts.groups:
             group, reason = facts.groups[name]
             message = _(
                 "{name} is part of the lock-down ({group}): {reason}", name=name, group=group, reason=reason
             )
             yield _at(setting.source, "warning", message, _("delete the line unless you are sure"))
+
+
+def unknown_policy(name: str, chromium: int, facts: Facts) -> tuple[str, str]:
+    """Message and hint about a policy that a Chromium does not know."""
+    message = _("Chromium {version} knows no policy '{name}' and would ignore it")
+    return message.format(version=chromium, name=name), _close_policy(name, facts)
 
 
 def _close_policy(name: str, facts: Facts) -> str:

@@ -12,11 +12,20 @@ import msgspec
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
 from pydantic_core import PydanticCustomError
 
-from contract.desired import HostName, KeyChord, SysctlKey, SysctlValue
+from contract.desired import (
+    GrubHash,
+    HostName,
+    KeyChord,
+    Language,
+    PrinterName,
+    PrinterUri,
+    RemovableMode,
+    SysctlKey,
+    SysctlValue,
+    UsbKind,
+)
 from kiosk_profiles import hosts
 from kiosk_profiles.findings import _
-
-Language = Literal["it", "en", "ro"]
 
 OWNED_POLICIES = {
     "URLAllowlist": "allow",
@@ -121,6 +130,29 @@ Setting = Annotated[
     BeforeValidator(_sysctl_value),
     _as_contract(SysctlValue, _("'{value}' cannot be a kernel parameter's value"), _("write one short line")),
 ]
+Hash = Annotated[
+    str,
+    _as_contract(
+        GrubHash, _("this is no hash for GRUB"), _("let 'labctl boot password' make one, and write all of it")
+    ),
+]
+
+PrinterWord = Annotated[
+    str,
+    _as_contract(
+        PrinterName,
+        _("'{value}' cannot be a printer's name"),
+        _("use small letters, digits, hyphens and underscores"),
+    ),
+]
+PrinterAddress = Annotated[
+    str,
+    _as_contract(
+        PrinterUri,
+        _("'{value}' is no printer's address"),
+        _("write it as ipp://10.0.0.9/ipp/print or ipps://..., as the printer's own page shows it"),
+    ),
+]
 
 
 class Text(Strict):
@@ -186,6 +218,34 @@ class Desktop(Strict):
     free: list[Chord] = Field(default_factory=list)
 
 
+class Console(Strict):
+    """The text consoles behind the screen."""
+
+    access: Literal["closed"] = "closed"
+
+
+class Storage(Strict):
+    """What may be plugged in; a layer that names kinds of USB devices replaces the list."""
+
+    removable: RemovableMode = "none"
+    usb: Annotated[list[UsbKind], Field(max_length=16)] = Field(default_factory=list)
+
+
+class Boot(Strict):
+    """How the PC starts; seconds."""
+
+    menu_s: Annotated[int, Field(ge=0, le=60)] = 0
+    password_hash: Hash | None = None
+
+
+class Printing(Strict):
+    """Printers by name; null takes one out that a wider layer has."""
+
+    printers: Annotated[dict[PrinterWord, PrinterAddress | None], Field(max_length=16)] = Field(
+        default_factory=dict
+    )
+
+
 class Time(Strict):
     """NTP servers, the best first; a layer that names some replaces the list."""
 
@@ -196,6 +256,12 @@ class Network(Strict):
     """Hosts that serve parts of pages (pictures, scripts) and are never opened themselves."""
 
     allow: list[HostPattern] = Field(default_factory=list)
+
+
+class Session(Strict):
+    """Whether citizens sit here: a screen, a desktop, and a browser between a session's start and end."""
+
+    offered: bool
 
 
 class Remove(Strict):
@@ -221,7 +287,12 @@ class Layer(Strict):
     network: Network | None = None
     kernel: dict[Sysctl, Setting | None] | None = None
     desktop: Desktop | None = None
+    console: Console | None = None
+    storage: Storage | None = None
+    boot: Boot | None = None
+    printing: Printing | None = None
     time: Time | None = None
+    session: Session | None = None
 
 
 class Profile(Layer):

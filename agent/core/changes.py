@@ -15,11 +15,15 @@ from contract.wire import Message
 
 
 class FileState(Message, frozen=True):
-    """A path as it was found. `ours` is false for a link, a device, or a file of another owner."""
+    """A path as it was found. `ours` is false for a link, a device, or a file of another owner.
+
+    `target` is where a link leads.
+    """
 
     content: bytes
     mode: int
     ours: bool = True
+    target: str | None = None
 
 
 class WriteFile(Message, frozen=True, tag="write"):
@@ -28,6 +32,13 @@ class WriteFile(Message, frozen=True, tag="write"):
     path: str
     content: bytes
     mode: int = 0o644
+
+
+class MakeLink(Message, frozen=True, tag="link"):
+    """Put a symbolic link to `target` at `path` by rename."""
+
+    path: str
+    target: str
 
 
 class RemoveFile(Message, frozen=True, tag="remove"):
@@ -96,6 +107,7 @@ class Forget(Message, frozen=True, tag="forget"):
 
 Action = (
     WriteFile
+    | MakeLink
     | RemoveFile
     | MakeDirectory
     | RemoveDirectory
@@ -151,7 +163,7 @@ class Reader(Protocol):
         """A user's id; None where the PC has no such user."""
 
     def running(self, unit: str) -> bool:
-        """Whether a service of systemd has a process."""
+        """Whether a service of systemd has a process; named with its slice where that is not system.slice."""
 
 
 class Kind(Protocol):

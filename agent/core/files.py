@@ -3,9 +3,13 @@
 Before the first write the journal remembers what was there, so that leaving
 management puts it back and touches nothing else. A file of our name with our
 content is ours even where the journal has lost its memory.
+
+Most files count only when some program has read them. Whether it has since they
+changed is what the entry `loaded` says: it is dropped before the first of them
+changes and written when the program was told, so a power cut in between is made good.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from posixpath import dirname
 
 from agent.core.changes import (
@@ -15,6 +19,7 @@ from agent.core.changes import (
     FileState,
     Forget,
     MakeDirectory,
+    MakeLink,
     Owned,
     Plan,
     Reader,
@@ -25,6 +30,11 @@ from agent.core.changes import (
 )
 from contract.sentence import Sentence, sentence
 from contract.wire import Message, decode, encode
+
+HEAD = "# Written by lab-agent; what is changed here is put back.\n"
+"""First line of what is written, where the format has such comments."""
+LOADED = "loaded"
+"""The entry with the contents that a program was last told to read."""
 
 _DIRECTORY = "directory:"
 
@@ -95,6 +105,46 @@ class FilePlanner:
         actions.append(WriteFile(path=wish.path, content=wish.content, mode=wish.mode))
         return (self._change(wish.path, effect, _difference(state, wish), *actions),)
 
+    def put_and_tell(
+        self,
+        wishes: Sequence[FileWish],
+        effect: Effect,
+        tell: Iterable[Action],
+        unread: Sentence,
+        *,
+        in_force: bool = True,
+    ) -> Plan:
+        """The one change that makes files as wished and has a program read them; none if both is so.
+
+        `tell` is what has it read them, `unread` the reason given where only
+        that is missing; `in_force` is false where it is seen not to do as the
+        files say.
+        """
+        written = [change for wish in wishes for change in self.put(wish, effect)]
+        wrong = [wish for wish in wishes if not self.is_right(wish)]
+        content = b"".join(wish.content for wish in wishes)
+        if not wrong and in_force and self._owned.get(LOADED) == content:
+            return tuple(written)
+        subject = (*wrong, wishes[-1])[0].path
+        why = _difference(self._found.files.get(subject), wrong[0]) if wrong else unread
+        actions = (
+            Forget(kind=self._kind, key=LOADED),
+            *(action for change in written for action in change.actions),
+            *tell,
+            Remember(kind=self._kind, key=LOADED, value=content),
+        )
+        return (self._change(subject, effect, why, *actions),)
+
+    def release_and_tell(
+        self, paths: Sequence[str], effect: Effect, tell: Iterable[Action], why: Sentence
+    ) -> Plan:
+        """The changes that put back what stood at `paths` and have a program read that; none if not ours."""
+        released = [change for path in paths for change in self.release(path, effect, why)]
+        if LOADED in self._owned:
+            forget = Forget(kind=self._kind, key=LOADED)
+            released.append(self._change(paths[-1], effect, why, *tell, forget))
+        return tuple(released)
+
     def remember(self, path: str, state: FileState | None) -> tuple[Remember, ...]:
         """The entry that lets `path` be put back later; none where there is one."""
         if path in self._owned:
@@ -109,7 +159,7 @@ class FilePlanner:
         state = self._found.files.get(path)
         actions: list[Action] = []
         if original is not None and state != original:
-            actions.append(WriteFile(path=path, content=original.content, mode=original.mode))
+            actions.append(_back(path, original))
         if original is None and state is not None:
             actions.append(RemoveFile(path=path))
         return (self._change(path, effect, why, *actions, Forget(kind=self._kind, key=path)),)
@@ -132,6 +182,12 @@ class FilePlanner:
 
     def _change(self, subject: str, effect: Effect, why: Sentence, *actions: Action) -> Change:
         return Change(kind=self._kind, subject=subject, effect=effect, why=why, actions=actions)
+
+
+def _back(path: str, original: FileState) -> Action:
+    if original.target is not None:
+        return MakeLink(path=path, target=original.target)
+    return WriteFile(path=path, content=original.content, mode=original.mode)
 
 
 def _difference(state: FileState | None, wish: FileWish) -> Sentence:

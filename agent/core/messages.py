@@ -13,6 +13,7 @@ import msgspec
 from contract.exchange import CommandResult, Signed
 from contract.pairing import Blob, PairDone, PairFinish, PairOffer, PairStart
 from contract.sentence import Sentence
+from contract.session import Proof, SessionPhase
 from contract.status import Condition
 from contract.wire import Message, Utc
 
@@ -94,6 +95,8 @@ class EnforcerState(Message, frozen=True, tag="state"):
     applied_revision: int
     conditions: tuple[Condition, ...]
     at: Utc
+    phase: SessionPhase = "none"
+    wipe: Proof | None = None
 
 
 class Leave(Message, frozen=True, tag="leave"):

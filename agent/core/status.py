@@ -84,6 +84,7 @@ def report(seen: Seen, previous: StatusReport | None, now: datetime) -> StatusRe
         applied_revision=enforcer.applied_revision if enforcer else 0,
         conditions=conditions,
         facts=seen.facts,
+        wipe=enforcer.wipe if enforcer else None,
     )
 
 
@@ -93,6 +94,11 @@ def state(enforcer: EnforcerState | None, conditions: Iterable[Condition]) -> St
         return "out-of-service"
     if not enforcer.lab:
         return "unpaired"
+    match enforcer.phase:
+        case "none" | "available":
+            pass
+        case phase:
+            return phase
     if enforcer.profile == MAINTENANCE:
         return "maintenance"
     wrong = any(

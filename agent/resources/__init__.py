@@ -6,6 +6,31 @@
 from typing import cast
 
 from agent.core.changes import Kind
-from agent.resources import browser_policy, desktop, kernel, network, start_page, time
+from agent.resources import (
+    boot,
+    browser_policy,
+    console,
+    desktop,
+    kernel,
+    network,
+    printing,
+    session,
+    start_page,
+    storage,
+    time,
+)
 
-KINDS = tuple(cast(Kind, module) for module in (network, start_page, browser_policy, desktop, kernel, time))
+_MODULES = (
+    network,
+    start_page,
+    browser_policy,
+    desktop,
+    console,
+    storage,
+    kernel,
+    boot,
+    time,
+    printing,
+    session,
+)
+KINDS = tuple(cast(Kind, module) for module in _MODULES)

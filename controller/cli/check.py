@@ -6,7 +6,7 @@ own files it takes those of /etc/lab-controller, laid over what ships.
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -32,10 +32,20 @@ def check(
             ),
         ),
     ] = None,
+    chromium: Annotated[
+        bool,
+        typer.Option("--chromium", help=_("Ask this machine's Chromium as well.")),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help=_("For programs."))] = False,
 ) -> None:
     """The command. Exit code 1 where there is an error; a warning alone is no failure."""
-    findings = _findings(what or [])
+    subject = _subject(what or [])
+    findings = _check(subject)
+    stopping = _errors(findings)
+    if chromium:
+        from controller.cli.chromium import ask
+
+        findings = tuple(sorted({*findings, *ask(subject.library, subject.profiles)}))
     if as_json:
         show_json({"ok": not _errors(findings), "findings": [_as_json(finding) for finding in findings]})
     else:
@@ -43,13 +53,13 @@ def check(
             say(_line(finding))
             if finding.hint:
                 say(f"    {finding.hint}")
-        say(summary(findings))
+        say(summary(findings, stopping=bool(stopping)))
     if _errors(findings):
         raise typer.Exit(Code.FAILED)
 
 
-def summary(findings: "Sequence[Finding]") -> str:
-    """The last line: how many of each."""
+def summary(findings: "Sequence[Finding]", *, stopping: bool) -> str:
+    """The last line: how many of each, and whether they stop publishing (what Chromium says does not)."""
     errors = _errors(findings)
     warnings = len(findings) - errors
     if not findings:
@@ -59,10 +69,35 @@ def summary(findings: "Sequence[Finding]") -> str:
         counts.append(ngettext("{count} error", "{count} errors", errors).format(count=errors))
     if warnings:
         counts.append(ngettext("{count} warning", "{count} warnings", warnings).format(count=warnings))
-    return ", ".join(counts) + (_(": nothing can be published until the errors are gone.") if errors else ".")
+    return ", ".join(counts) + (
+        _(": nothing can be published until the errors are gone.") if stopping else "."
+    )
 
 
-def _findings(what: Sequence[str]) -> "tuple[Finding, ...]":
+class Subject(NamedTuple):
+    """What is checked: profiles by name, and files by their place among the lab's."""
+
+    library: "Library"
+    names: tuple[str, ...]
+    places: dict[str, Path]
+
+    @property
+    def stems(self) -> list[str]:
+        """The profiles among the files."""
+        return [Path(place).stem for place in self.places if place.startswith("profiles/")]
+
+    @property
+    def others(self) -> list[str]:
+        """The files that are layers or services, as findings name them."""
+        return [str(path) for place, path in self.places.items() if not place.startswith("profiles/")]
+
+    @property
+    def profiles(self) -> tuple[str, ...]:
+        """The profiles that this is about; none named is all of them."""
+        return () if self.others else (*self.names, *self.stems)
+
+
+def _subject(what: Sequence[str]) -> Subject:
     from kiosk_profiles.library import load_library
 
     directories = layers()
@@ -87,17 +122,17 @@ def _findings(what: Sequence[str]) -> "tuple[Finding, ...]":
             _("{file} cannot be read: {reason}.").format(file=error.filename, reason=reason),
             _("Check the path, and that you may read it: ls -l {file}").format(file=error.filename),
         ) from None
-    return _check(library, names, places)
-
-
-def _check(library: "Library", names: Sequence[str], places: dict[str, Path]) -> "tuple[Finding, ...]":
-    """The findings about the profiles named, and about the files given in `places`."""
     _must_be_known(names, library.profiles)
-    if not places:
+    return Subject(library, tuple(names), places)
+
+
+def _check(subject: Subject) -> "tuple[Finding, ...]":
+    """The findings about the profiles named, and about the files given."""
+    library, names = subject.library, (*subject.names, *subject.stems)
+    if not subject.places:
         return library.check(names)
-    stems = [Path(place).stem for place in places if place.startswith("profiles/")]
-    about_names = library.check([*names, *stems]) if names or stems else ()
-    others = [str(path) for place, path in places.items() if not place.startswith("profiles/")]
+    about_names = library.check(names) if names else ()
+    others = subject.others
     about_others = [finding for finding in library.check() if finding.file in others] if others else []
     return tuple(sorted({*about_names, *about_others}))
 

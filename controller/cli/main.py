@@ -24,10 +24,12 @@ NOUNS = {
     "pair": "pair",
     "unpair": "unpair",
     "status": "status",
+    "session": "session",
     "inventory": "inventory",
     "profile": "profile",
     "services": "services",
     "group": "group",
+    "boot": "boot",
     "doctor": "doctor",
     "completion": "completion",
 }

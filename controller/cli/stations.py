@@ -5,7 +5,7 @@ from typing import Any
 import typer
 
 from contract.identity import is_label
-from controller.cli.client import Door, Refused, door
+from controller.cli.client import ANSWER_S, Door, Refused, door
 from controller.cli.errors import Failure
 from controller.cli.i18n import _
 from controller.cli.render import closest, listed
@@ -63,12 +63,18 @@ def complete_profile(ctx: typer.Context, incomplete: str) -> list[str]:
 
 
 def about_station(
-    lab: Door, method: str, name: str, action: str, body: dict[str, Any] | None = None
+    lab: Door,
+    method: str,
+    name: str,
+    action: str,
+    body: dict[str, Any] | None = None,
+    *,
+    answer_s: float = ANSWER_S,
 ) -> dict[str, Any]:
     """GET or POST /v1/stations/NAME/ACTION, with a guess where there is no such PC."""
     target = f"/v1/stations/{name}/{action}"
     try:
-        return lab.get(target) if method == "GET" else lab.post(target, body or {})
+        return lab.get(target) if method == "GET" else lab.post(target, body or {}, answer_s)
     except Refused as refused:
         raise with_guess(refused, name, ids(lab)) from None
 

@@ -57,6 +57,8 @@ CONDITIONS = {
     "DesiredRefused": mark("refused its settings"),
     "CertificateExpiring": mark("certificate ends"),
     "EnforcerLost": mark("agent broken"),
+    "Unclean": mark("not wiped"),
+    "SessionFailed": mark("session did not start"),
 }
 """What each condition is called while it is bad; Converged is bad when false, the others when true."""
 

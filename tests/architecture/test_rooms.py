@@ -34,8 +34,12 @@ ROOMS = {
     "signxml": {"kiosk_profiles/spid.py"},
     "defusedxml": {"kiosk_profiles/spid.py"},
     # The enforcer runs programs through its host; Popen's type is known where a helper is talked to;
-    # `lab-agent run` starts both halves; `labctl --server` is ssh.
-    "subprocess": {"agent/host.py", "agent/pairing.py", "agent/main.py", "controller/cli/remote.py"},
+    # `lab-agent run` starts both halves; `labctl --server` is ssh;
+    # `labctl profile check --chromium` asks a Chromium.
+    "subprocess": {
+        *("agent/host.py", "agent/pairing.py", "agent/session_runner.py", "agent/main.py"),
+        *("controller/cli/remote.py", "controller/policy_reader.py"),
+    },
 }
 
 

@@ -7,6 +7,7 @@ from agent.core.changes import (
     Forget,
     LoadRules,
     MakeDirectory,
+    MakeLink,
     Owned,
     Reload,
     Remember,
@@ -39,7 +40,7 @@ class FakeHost:
         self.parameters = dict(kernel or {})
         self.users = {"root": 0, "kiosk": 1500}
         self.tables: dict[str, str] = {}
-        self.units = {"systemd-timesyncd.service"}
+        self.units = {"systemd-timesyncd.service", "getty.target"}
         self.ran: list[tuple[str, ...]] = []
         self.broken: set[str] = set()
 
@@ -66,7 +67,7 @@ class FakeHost:
         return self.users.get(user)
 
     def running(self, unit: str) -> bool:
-        return unit in self.units
+        return unit.rpartition("/")[2] in self.units
 
     def do(self, action: HostAction) -> None:
         match action:
@@ -75,6 +76,9 @@ class FakeHost:
                 if dirname(path) not in self.directories:
                     raise AssertionError(f"{path} written into a directory that is not there")
                 self.files[path] = FileState(content=content, mode=mode)
+            case MakeLink(path, target):
+                self._may(path)
+                self.files[path] = FileState(content=b"", mode=0, ours=False, target=target)
             case RemoveFile(path):
                 self._may(path)
                 if path in self.directories:
@@ -105,8 +109,8 @@ class FakeHost:
             case Run(argv):
                 self._may(argv[0])
                 self.ran.append(argv)
-                if argv[:1] == ("systemctl",):
-                    (self.units.discard if argv[1] == "stop" else self.units.add)(argv[2])
+                if argv[0] == "systemctl":
+                    self._systemctl(*(word for word in argv[1:] if not word.startswith("--")))
 
     def snapshot(self) -> tuple[object, ...]:
         """Everything there is, to compare before and after."""
@@ -117,6 +121,14 @@ class FakeHost:
             dict(self.tables),
             set(self.units),
         )
+
+    def _systemctl(self, verb: str, *units: str) -> None:
+        if verb == "stop":
+            self.units -= set(units)
+            # Its control group goes with a unit.
+            self.directories -= {path for path in self.directories if path.rsplit("/", 1)[1] in units}
+        elif verb in ("start", "restart"):
+            self.units |= set(units) - {"lab-boot.service"}  # it ends when its work is done
 
     def _may(self, what: str) -> None:
         if what in self.broken:

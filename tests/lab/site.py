@@ -18,6 +18,8 @@ from tests.lab.rig.files import Content, enable
 
 LAB_ID = "prova"
 PC_UNITS = ("lab-enforcer.service", "lab-agent.service")
+NO_CARD = Path(__file__).parent / "units/lab-screen.conf"
+"""A drop-in: the PCs of the test lab have no graphics card, but Xvfb."""
 T = TypeVar("T")
 VENDOR = "/usr/lib/systemd/system"
 
@@ -208,6 +210,7 @@ def pc_files(station: str | None = None) -> Mapping[str, Content]:
     files: dict[str, Content] = {}
     for unit in PC_UNITS:
         files |= enable(unit, where=VENDOR)
+    files["/etc/systemd/system/lab-screen.service.d/50-lab.conf"] = NO_CARD.read_text()
     if station is not None:
         files["/etc/lab-agent/agent.toml"] = f'station = "{station}"\n'
     return files

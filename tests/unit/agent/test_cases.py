@@ -14,6 +14,7 @@ from agent.core.changes import (
     Forget,
     LoadRules,
     MakeDirectory,
+    MakeLink,
     Owned,
     Reload,
     Remember,
@@ -99,6 +100,8 @@ def _given(kind: str, case: dict[str, Any]) -> tuple[Resources, FakeHost, dict[s
 def _state(value: str | dict[str, Any]) -> FileState:
     if isinstance(value, str):
         return FileState(content=value.encode(), mode=0o644)
+    if "target" in value:
+        return FileState(content=b"", mode=0, ours=False, target=value["target"])
     mode = int(value.get("mode", "0644"), 8)
     return FileState(content=value["text"].encode(), mode=mode, ours=value.get("ours", True))
 
@@ -111,6 +114,8 @@ def _line(action: Action) -> str:
     match action:
         case WriteFile(path):
             return f"write {path}"
+        case MakeLink(path, target):
+            return f"link {path} {target}"
         case RemoveFile(path):
             return f"remove {path}"
         case MakeDirectory(path):

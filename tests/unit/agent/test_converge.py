@@ -13,7 +13,17 @@ from agent.core.reconcile import whole_plan
 from agent.ports import HostAction
 from agent.resources import KINDS
 from agent.resources.browser_policy import ALLOW, DENY
-from contract.desired import BrowserPolicy, Desktop, Kernel, Resources, TimeSync
+from contract.desired import (
+    Boot,
+    BrowserPolicy,
+    Console,
+    Desktop,
+    Kernel,
+    Printing,
+    Resources,
+    Storage,
+    TimeSync,
+)
 from contract.sentence import sentence
 from tests.fakes.host import FakeHost, FakeMemory
 
@@ -31,6 +41,15 @@ sections = st.builds(
     kernel=st.none()
     | st.builds(Kernel, sysctl=st.dictionaries(st.sampled_from(sorted(PARAMETERS)), st.sampled_from("01"))),
     desktop=st.none() | st.builds(Desktop, bar_height=st.integers(0, 60)),
+    console=st.none() | st.just(Console()),
+    storage=st.none()
+    | st.builds(
+        Storage,
+        removable=st.sampled_from(["none", "read-only", "full"]),
+        usb=st.sampled_from([(), ("printer",), ("audio", "printer")]),
+    ),
+    boot=st.none() | st.builds(Boot, menu_s=st.integers(0, 3)),
+    printing=st.none() | st.just(Printing()),
     time=st.none() | st.builds(TimeSync, servers=st.sampled_from([("10.0.0.1",), ("10.0.0.1", "10.0.0.2")])),
 )
 

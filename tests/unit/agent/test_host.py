@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from agent.core.changes import MakeDirectory, WriteFile
+from agent.core.changes import FileState, MakeDirectory, MakeLink, WriteFile
 from agent.host import Host
 
 
@@ -20,3 +20,15 @@ def test_what_is_made_for_others_can_be_read_by_them_whatever_the_services_umask
     assert (tmp_path / "policies/a.json").stat().st_mode & 0o777 == 0o644
     assert (tmp_path / "etc/lab-agent").stat().st_mode & 0o777 == 0o755
     assert list((tmp_path / "etc/lab-agent").iterdir()) == [], "nothing of the writing is left"
+
+
+def test_a_link_is_told_from_a_file_and_put_back_as_it_was(tmp_path: Path) -> None:
+    host = Host(tmp_path, lambda _line: None)
+    (tmp_path / "unit").symlink_to("/lib/systemd/system/poweroff.target")
+    found = host.file("/unit")
+    assert found == FileState(content=b"", mode=0, ours=False, target="/lib/systemd/system/poweroff.target")
+    host.do(WriteFile(path="/unit", content=b""))
+    assert (tmp_path / "unit").is_file()
+    host.do(MakeLink(path="/unit", target="/lib/systemd/system/poweroff.target"))
+    assert host.file("/unit") == found
+    assert [path.name for path in tmp_path.iterdir() if path.name.endswith("lab-new")] == []

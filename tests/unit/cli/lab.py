@@ -118,6 +118,15 @@ class Reciting(Services):
     def unpair(self, station: str, *, force: bool) -> m.Unpaired:
         return self._recite(m.Unpaired, "unpair", station, force)
 
+    def session(self, station: str) -> m.SessionOut:
+        return self._recite(m.SessionOut, "session", station)
+
+    def start_session(self, station: str, who: str, wait_s: float) -> m.SessionOut:
+        return self._recite(m.SessionOut, "start_session", station, wait_s)
+
+    def end_session(self, station: str, who: str, wait_s: float) -> m.SessionOut:
+        return self._recite(m.SessionOut, "end_session", station, wait_s)
+
     def explain(self, station: str) -> m.Explained:
         return self._recite(m.Explained, "explain", station)
 
@@ -191,13 +200,13 @@ ARGV = (sys.executable, "-c", MAIN)
 
 
 def labctl(
-    *arguments: str, door: Path | None = None, before: str = "", **more: str
+    *arguments: str, door: Path | None = None, before: str = "", stdin: str = "", **more: str
 ) -> subprocess.CompletedProcess[str]:
     """Runs labctl with its output in pipes; `before` is Python for its process, `more` its environment."""
     return subprocess.run(
         [sys.executable, "-c", f"{before}\n{MAIN}", *arguments],
         env=environment(door, **more),
-        stdin=subprocess.DEVNULL,
+        input=stdin,
         capture_output=True,
         text=True,
         encoding="utf-8",

@@ -229,6 +229,52 @@ def test_pairing(services: Reciting, door: Path, typed: str) -> None:
     assert "ab" * 32 in done.stdout
 
 
+def seat(state: str, left: int | None = 0) -> m.SessionOut:
+    """A PC in `state` after a wipe that left so many files; None: no proof."""
+    looked = [
+        m.Looked(place="processes", found=12, left=0, where=[]),
+        m.Looked(place="files", found=3, left=left or 0, where=["/var/tmp"] if left else []),
+    ]
+    wipe = None if left is None else m.Wipe(at=NOW, seconds=0.71, clean=not left, looked=looked)
+    return m.SessionOut(id="pc-03", state=state, wipe=wipe)
+
+
+def test_a_session_begins(services: Reciting, door: Path) -> None:
+    services.answers["start_session"] = seat("active", None)
+    done = labctl("session", "start", "PC-03", door=door)
+    assert (done.returncode, done.stdout) == (0, "A session has begun on pc-03.\n")
+    assert services.calls == [("start_session", "pc-03", 15.0)]
+    services.answers["start_session"] = seat("wiping")
+    done = labctl("session", "start", "pc-03", door=door)
+    assert done.returncode == 1
+    assert "wiping" in done.stderr
+
+
+def test_a_session_ends_only_with_a_proof(services: Reciting, door: Path) -> None:
+    services.answers["end_session"] = seat("available")
+    done = labctl("session", "end", "pc-03", "--wait", "5", door=door)
+    assert done.returncode == 0
+    assert "Wiped and proved in 0.7 s" in done.stdout
+    assert services.calls == [("end_session", "pc-03", 5.0)]
+    for answer in (seat("out-of-service", 2), seat("wiping"), seat("available", None), seat("available", 2)):
+        services.answers["end_session"] = answer
+        done = labctl("session", "end", "pc-03", door=door)
+        assert done.returncode == 1
+        assert "labctl session show pc-03" in done.stderr
+        assert (
+            json.loads(labctl("session", "end", "pc-03", "--json", door=door).stdout)["state"] == answer.state
+        )
+
+
+def test_a_proof_is_shown(services: Reciting, door: Path) -> None:
+    services.answers["session"] = seat("out-of-service", 2)
+    done = labctl("session", "show", "pc-03", door=door, LANG="it_IT.UTF-8", LANGUAGE="it")
+    assert done.returncode == 0
+    assert "fuori servizio" in done.stdout
+    assert "NON PULITO" in done.stdout
+    assert "/var/tmp" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("told", "says"), [(True, "has forgotten the lab"), (False, "run `lab-agent unpair`")]
 )
@@ -352,3 +398,12 @@ def test_a_lab_without_a_name_is_not_made(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "labctl init --lab ID --comune NAME" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_machine_without_chromium_says_so_in_one_sentence(tmp_path: Path) -> None:
+    done = labctl("profile", "check", "citizen", "--chromium", door=tmp_path / "door", PATH="/nonexistent")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines() == [
+        "labctl: there is no Chromium on this machine.",
+        "  Install it (apt install chromium), or run the command on a machine that has it.",
+    ]

@@ -13,6 +13,7 @@ from contract.exchange import Answer, Ask, Command, CommandResult, Fault, Positi
 from contract.identity import controller_name, is_label, station_name
 from contract.pairing import PairDone, PairFinish, PairOffer, PairStart, confirmation
 from contract.sentence import Sentence
+from contract.session import Proof
 from contract.status import Condition, Facts, StatusReport
 from contract.wire import MAX_MESSAGE_BYTES, ContractError, Message, decode, encode
 
@@ -21,7 +22,7 @@ TYPES: dict[str, type[Message]] = {
     kind.__name__: kind
     for kind in (
         *(Ask, Answer, Signed, Command, CommandResult, Fault, Position, DesiredState, StatusReport),
-        *(Facts, Condition, Sentence, PairStart, PairOffer, PairFinish, PairDone),
+        *(Facts, Condition, Proof, Sentence, PairStart, PairOffer, PairFinish, PairDone),
     )
 }
 FILES = sorted(GOLDEN.rglob("*.json"))

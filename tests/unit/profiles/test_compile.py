@@ -154,7 +154,9 @@ def test_explain_says_what_is_not_managed() -> None:
     unmanaged = {
         row.path: row.layer for row in explain(library({}).resolve("maintenance")) if row.value is None
     }
-    assert unmanaged == dict.fromkeys(("browser", "network", "desktop"), "profile maintenance")
+    assert unmanaged == dict.fromkeys(
+        ("browser", "network", "desktop", "console", "storage", "boot", "printing"), "profile maintenance"
+    )
 
 
 @given(LAYERS, LAYERS)

@@ -37,6 +37,20 @@ LAYERS = st.fixed_dictionaries(
         ),
         "desktop": st.none() | st.fixed_dictionaries({}, optional={"swallow": CHORDS, "free": CHORDS}),
         "time": st.none() | st.just({"servers": ["ntp.a.test"]}),
+        "console": st.none() | st.just({"access": "closed"}),
+        "storage": st.none()
+        | st.fixed_dictionaries(
+            {},
+            optional={
+                "removable": st.sampled_from(["none", "read-only", "full"]),
+                "usb": st.lists(st.sampled_from(["audio", "printer"]), max_size=2, unique=True),
+            },
+        ),
+        "boot": st.none() | st.fixed_dictionaries({}, optional={"menu_s": st.integers(0, 60)}),
+        "printing": st.none()
+        | st.fixed_dictionaries(
+            {"printers": st.dictionaries(st.sampled_from(["a", "b"]), st.none() | st.just("ipp://a.test/p"))}
+        ),
     },
 )
 

@@ -1,0 +1,205 @@
+"""Carries out what a citizen's session needs: starts it, stops it, has it wiped, and journals it.
+
+Journal first, then the effect. What takes time runs in a process of its own (an
+errand), so that the enforcer goes on looking after the PC; one errand at a time.
+"""
+
+import os
+import subprocess
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from agent.core.proof import WipeTask
+from agent.core.session import (
+    Began,
+    Booted,
+    Effect,
+    End,
+    Event,
+    Managed,
+    Sitting,
+    Start,
+    Started,
+    StartFailed,
+    Stopped,
+    Wiped,
+    due,
+    oldest,
+    step,
+)
+from agent.host import Host
+from agent.journal import Journal, JournalError
+from agent.ports import ActionFailed, Clock
+from agent.resources.session import SLICE
+from agent.settings import Paths
+from agent.trust import write_private
+from contract.exchange import CommandResult
+from contract.session import Proof
+from contract.wire import ContractError, decode, encode
+
+SESSION_UNIT = "lab-session.service"
+WIPE_UNIT = "lab-wipe.service"
+_SYSTEMCTL = {
+    Effect.START: ("start", SESSION_UNIT),
+    Effect.STOP: ("stop", SESSION_UNIT),
+    Effect.WIPE: ("start", WIPE_UNIT),
+}
+
+
+class Errand:
+    """An effect under way. `fileno()` becomes readable when its process has ended."""
+
+    def __init__(self, effect: Effect, process: "subprocess.Popen[bytes]") -> None:
+        self.effect = effect
+        self._process = process
+        self._handle = os.pidfd_open(process.pid)
+
+    def fileno(self) -> int:
+        """The process's own descriptor (pidfd_open(2))."""
+        return self._handle
+
+    def end(self) -> bool:
+        """Wait for it, and let go of it; whether it did what it was to do."""
+        self._process.communicate()
+        os.close(self._handle)
+        return self._process.returncode == 0
+
+
+class Sessions:
+    """The sessions of one PC. Where a state cannot be journalled: JournalError, and nothing is done."""
+
+    def __init__(
+        self,
+        *,
+        user: str,
+        paths: Paths,
+        host: Host,
+        journal: Journal,
+        clock: Clock,
+        log: Callable[[str], None],
+    ) -> None:
+        self._user = user
+        self._paths = paths
+        self._host = host
+        self._journal = journal
+        self._clock = clock
+        self._log = log
+        self.errand: Errand | None = None
+        self.failed = False
+        """Whether the last session that was to begin did not."""
+        self._boot = _boot(paths.run / "boot")
+        self.sitting = decode(Sitting, journal.sitting) if journal.sitting else Sitting()
+        booted = step(self.sitting, Booted(self._boot))
+        try:
+            self._to(booted, None)
+        except JournalError as error:
+            # A full disk must not keep the PC from being locked. What is not written is wiped again.
+            log(str(error))
+            self.sitting = booted
+
+    @property
+    def leaving(self) -> bool:
+        """Whether somebody still sits there, or has left something."""
+        return self.sitting.phase in ("reserved", "active", "ending", "wiping")
+
+    def manage(self, wanted: bool) -> None:
+        """Whether the lab wants sessions here; under a prefix there is no screen to sit at."""
+        self._happened(Managed(wanted and self._host.is_pc))
+
+    def start(self, session: str, result: CommandResult) -> bool:
+        """Begin a session; whether the PC was available for one."""
+        now = min(self._clock.now(), datetime.now(UTC))  # files are dated by the system's clock
+        began = Began(at=now, boot=self._boot, boot_s=self._clock.monotonic())
+        return self._happened(Start(session, began), result)
+
+    def end(self, result: CommandResult | None = None) -> bool:
+        """End the session, or try a wipe again that failed; whether there was anything to end."""
+        return self._happened(End(), result)
+
+    def look(self) -> None:
+        """Do again what may not have happened: a session that is not there, an errand that was lost."""
+        effect = due(self.sitting)
+        if self.errand is not None or effect is None:
+            return
+        running = effect is Effect.START and self._host.running(f"{SLICE}/{SESSION_UNIT}")
+        if running and self.sitting.phase == "active":
+            return
+        self._begin(effect)
+
+    def finish(self) -> None:
+        """The errand's process has ended: what follows from that."""
+        errand, self.errand = self.errand, None
+        if errand is None:
+            return
+        well = errand.end()
+        match errand.effect:
+            case Effect.START:
+                self.failed = not well
+                if not well:
+                    self._log("the session's unit does not start; see journalctl -u lab-session")
+                self._happened(Started() if well else StartFailed())
+            case Effect.STOP:
+                self._happened(Stopped())
+            case Effect.WIPE:
+                self._happened(Wiped(self._proof() if well else None))
+        self.look()
+
+    def _happened(self, event: Event, result: CommandResult | None = None) -> bool:
+        """Take an event; whether it changed anything."""
+        return self._to(step(self.sitting, event), result)
+
+    def _to(self, sitting: Sitting, result: CommandResult | None) -> bool:
+        if sitting == self.sitting and result is None:
+            return False
+        changed = sitting != self.sitting
+        self._journal.set_sitting(encode(sitting), result, self._clock.now())
+        if sitting.phase != self.sitting.phase:
+            self._log(f"session: {self.sitting.phase} -> {sitting.phase}")
+        self.sitting = sitting
+        self.look()
+        return changed
+
+    def _begin(self, effect: Effect) -> None:
+        run = self._paths.run
+        token, task, told = run / "session.env", run / "wipe.json", run / "wiped.json"
+        try:
+            match effect:
+                case Effect.START:
+                    write_private(token, f"LAB_SESSION={self.sitting.session}\n".encode())
+                case Effect.STOP:
+                    token.unlink(missing_ok=True)  # the unit cannot be started without it
+                case Effect.WIPE:
+                    token.unlink(missing_ok=True)
+                    told.unlink(missing_ok=True)
+                    write_private(task, encode(self._task()))
+            process = self._host.start(("systemctl", *_SYSTEMCTL[effect]))
+        except (OSError, ActionFailed) as error:
+            self._log(f"session: {effect.value}: {error}")  # the next look tries again
+            return
+        self.errand = Errand(effect, process)
+
+    def _task(self) -> WipeTask:
+        sitting, now = self.sitting, datetime.now(UTC)
+        since = oldest(sitting, now, self._boot, self._clock.monotonic())
+        return WipeTask(session=sitting.session, user=self._user, since=since)
+
+    def _proof(self) -> Proof | None:
+        try:
+            return decode(Proof, (self._paths.run / "wiped.json").read_bytes())
+        except (OSError, ContractError) as error:
+            self._log(f"the wipe left no proof that can be read: {error}")
+            return None
+
+
+def _boot(mark: Path) -> str:
+    """Names this boot, by a file where nothing outlives one; where it is lost, it counts as another boot.
+
+    The kernel's own boot id is not asked: a container shares its host's.
+    """
+    try:
+        return mark.read_text(encoding="ascii")
+    except FileNotFoundError:
+        mark.parent.mkdir(0o755, parents=True, exist_ok=True)
+        write_private(mark, os.urandom(16).hex().encode())
+        return mark.read_text(encoding="ascii")
