@@ -8,6 +8,7 @@ another lab.
 import os
 import selectors
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import Popen, TimeoutExpired
@@ -43,8 +44,9 @@ class Code(NamedTuple):
 
 
 class Paired(NamedTuple):
-    """What a finished pairing brings: the lab's PairStart, and our identity in PEM."""
+    """What a finished pairing brings: the id we gave it, the lab's PairStart, and our identity in PEM."""
 
+    pairing: str
     start: PairStart
     identity: bytes
 
@@ -59,7 +61,7 @@ class Pairing:
         self._show = show
         self._helper: Popen[bytes] | None = None
         self._start: PairStart | None = None
-        self._offer = ""
+        self._pairing = ""
         self._last_try = float("-inf")
         self._tries = 0
         self.code = self._new_code()
@@ -92,21 +94,24 @@ class Pairing:
         self._tries += 1
         try:
             self._helper = self._host.start((sys.executable, "-m", "agent.helpers.spake"), user="nobody")
-            result = self._told(SpakeTask(code=self.code.digits, station=self._station, start=start))
+            # Made here, by root's half, and not from a clock: no document signed before this can name it.
+            pairing = os.urandom(16).hex()
+            task = SpakeTask(code=self.code.digits, station=self._station, pairing=pairing, start=start)
+            result = self._told(task)
         except ActionFailed as error:
             self._end_helper()
             return Refused(message=_impossible(error))
         if result.offer is None:
             self._end_helper()
             return Refused(message=result.error or sentence("pairing gave no answer"))
-        self._start, self._offer = start, result.offer.pairing
+        self._start, self._pairing = start, pairing
         return result.offer
 
     def end(self, finish: PairFinish) -> Paired | Refused:
         """The second round; the code is used up when it succeeds."""
-        if self._helper is None or self._start is None or finish.pairing != self._offer:
+        if self._helper is None or self._start is None or finish.pairing != self._pairing:
             return Refused(message=sentence("no such pairing is under way; start again"))
-        start = self._start
+        start, pairing = self._start, self._pairing
         try:
             result = self._told(finish)
         except ActionFailed as error:
@@ -115,7 +120,7 @@ class Pairing:
             self._end_helper()
         if not result.identity:
             return Refused(message=result.error or sentence("pairing gave no answer"))
-        return Paired(start=start, identity=result.identity)
+        return Paired(pairing=pairing, start=start, identity=result.identity)
 
     def close(self) -> None:
         """The station is paired, or the enforcer ends: no code any more."""
@@ -133,23 +138,15 @@ class Pairing:
     def _told(self, message: SpakeTask | PairFinish) -> SpakeResult:
         """What the helper answers. Raises ActionFailed when it does not."""
         helper = self._helper
-        if helper is None or helper.stdin is None or helper.stdout is None:
+        if helper is None:
             raise ActionFailed(sentence("the helper has ended"))
         try:
-            helper.stdin.write(encode(message) + b"\n")
-            helper.stdin.flush()
-            with selectors.DefaultSelector() as ready:
-                ready.register(helper.stdout, selectors.EVENT_READ)
-                if not ready.select(HELPER_TIMEOUT_S):
-                    raise ActionFailed(
-                        sentence("the helper did not answer within {count} s", count=HELPER_TIMEOUT_S)
-                    )
-            return decode(SpakeResult, helper.stdout.readline(_LONGEST_LINE))
+            return decode(SpakeResult, converse(helper, encode(message) + b"\n", HELPER_TIMEOUT_S))
         except (OSError, ContractError) as error:
             raise ActionFailed(sentence("the helper failed: {why}", why=system_words(error))) from None
 
     def _end_helper(self) -> None:
-        helper, self._helper, self._start, self._offer = self._helper, None, None, ""
+        helper, self._helper, self._start, self._pairing = self._helper, None, None, ""
         if helper is None:
             return
         for stream in (helper.stdin, helper.stdout):
@@ -167,6 +164,40 @@ class Pairing:
 
 def _impossible(error: ActionFailed) -> Sentence:
     return sentence("pairing cannot be done on this PC: {why}", why=error.sentence)
+
+
+def converse(helper: Popen[bytes], line: bytes, timeout_s: int) -> bytes:
+    """Say `line` to a helper of Host.start; returns the line it answers. Raises OSError and ActionFailed.
+
+    One bound for the whole of it, because the enforcer waits: a helper that
+    reads nothing, or says half a line, or says it byte by byte, holds it no
+    longer than one that is silent.
+    """
+    if helper.stdin is None or helper.stdout is None:
+        raise ActionFailed(sentence("the helper has ended"))
+    to, back = helper.stdin.fileno(), helper.stdout.fileno()
+    os.set_blocking(to, False)
+    os.set_blocking(back, False)
+    answer, end = b"", time.monotonic() + timeout_s
+    with selectors.DefaultSelector() as ready:
+        ready.register(to, selectors.EVENT_WRITE)
+        ready.register(back, selectors.EVENT_READ)
+        while not answer.endswith(b"\n"):
+            left = end - time.monotonic()
+            events = ready.select(left) if left > 0 else []
+            if not events:
+                raise ActionFailed(sentence("the helper did not answer within {count} s", count=timeout_s))
+            for key, _mask in events:
+                if key.fd == to:
+                    line = line[os.write(to, line) :]
+                    if not line:
+                        ready.unregister(to)
+                    continue
+                said = os.read(back, _LONGEST_LINE)
+                answer += said
+                if not said or len(answer) > _LONGEST_LINE:
+                    raise ActionFailed(sentence("pairing gave no answer"))
+    return answer
 
 
 def show_code(code_file: Path, run: Path, code: Code | None) -> None:

@@ -36,6 +36,10 @@ NOTHING = Resources()
 
 _UNPAIRED = sentence("this station is not paired")
 _PAIRED = sentence("this station is paired; unpair it first (lab-agent unpair, as root)")
+_OTHER_PAIRING = sentence(
+    "it was signed for another pairing of this PC; if this stays, unpair the PC (lab-agent unpair, as root)"
+    " and pair it again"
+)
 
 _BEGINS = sentence("the session begins")
 _STARTED = sentence("the last session has started")
@@ -190,8 +194,6 @@ class Station:
             known = self._journal.result_of(command.id)
             if known is not None:
                 return Performed(result=known)
-            if command.issued_at < trust.paired_at:
-                return Performed(result=None, message=sentence("the command is older than the pairing"))
             match command.kind:
                 case "unpair":
                     result = CommandResult(id=command.id, done=True, message=sentence("unpaired"))
@@ -331,7 +333,7 @@ class Station:
             station=self._settings.station,
             ca=start.ca,
             signing_key=start.signing_key,
-            paired_at=self._clock.now(),
+            pairing=paired.pairing,
         )
         self._trusts.save(trust)
 
@@ -341,7 +343,7 @@ class Station:
         return (
             desired is not None
             and trust is not None
-            and (desired.lab, desired.station) == (trust.lab, trust.station)
+            and (desired.lab, desired.station, desired.pairing) == (trust.lab, trust.station, trust.pairing)
         )
 
     def _problem(self, document: DesiredState | Command, trust: Trust) -> Sentence | None:
@@ -358,6 +360,8 @@ class Station:
                 our_station=trust.station,
                 our_lab=trust.lab,
             )
+        if document.pairing != trust.pairing:
+            return _OTHER_PAIRING
         return None
 
     def _refuse(self, message: Sentence) -> Delivered:

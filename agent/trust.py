@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
-from contract.identity import LabId, StationId
-from contract.wire import ContractError, Message, Utc, decode, encode
+from contract.identity import LabId, PairingId, StationId
+from contract.wire import ContractError, Message, decode, encode
 
 
 class Trust(Message, frozen=True):
@@ -14,7 +14,7 @@ class Trust(Message, frozen=True):
     station: StationId
     ca: bytes
     signing_key: bytes
-    paired_at: Utc
+    pairing: PairingId
 
 
 class TrustStore:

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -49,6 +49,7 @@ READY_S = 120
 PLACE = Path(__file__).parents[1] / "build" / "hundred"
 MEMORY = Path("/dev/shm")
 PROFILE = "citizen"
+PAIRING = "0" * 32
 LAYER = "etc/lab-controller/layers/lab.yaml"
 DOOR = "run/lab-controller/door.sock"
 
@@ -158,12 +159,12 @@ def _pair(server: Path, agents: Sequence[tuple[Settings, Paths]]) -> None:
             station=settings.station,
             ca=books.pki.ca_der,
             signing_key=books.pki.signing_public_key,
-            paired_at=now - timedelta(minutes=1),
+            pairing=PAIRING,
         )
         TrustStore(place.enforcer_state).save(trust)
         with books.database.write() as tx:
             books.store.add_certificate(tx, leaf.issued)
-            books.store.put_station(tx, Station(settings.station, "127.0.0.1", settings.port, now))
+            books.store.put_station(tx, Station(settings.station, "127.0.0.1", settings.port, now, PAIRING))
     controller.household.sync.close()
     books.database.close()
 

@@ -9,35 +9,35 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from contract.identity import LabId, StationId
+from contract.identity import LabId, PairingId, StationId
 from contract.wire import Message, Utc
 
 Revision = Annotated[int, msgspec.Meta(ge=1)]
 
 FileText = Annotated[str, msgspec.Meta(max_length=200_000)]
-SysctlKey = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9_]+(?:[./][A-Za-z0-9_-]+)+$", max_length=120)]
-SysctlValue = Annotated[str, msgspec.Meta(pattern=r"^[^\n\x00]{1,200}$")]
-HostName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.:-]{0,251}[A-Za-z0-9])?$")]
+SysctlKey = Annotated[str, msgspec.Meta(pattern=r"\A[a-z0-9_]+(?:[./][A-Za-z0-9_-]+)+\Z", max_length=120)]
+SysctlValue = Annotated[str, msgspec.Meta(pattern=r"\A[^\n\x00]{1,200}\Z")]
+HostName = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9]([A-Za-z0-9.:-]{0,251}[A-Za-z0-9])?\Z")]
 HostPattern = Annotated[
     str,
     msgspec.Meta(
-        pattern=r"^\.?[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$"
+        pattern=r"\A\.?[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*\Z"
     ),
 ]
 Language = Literal["it", "en", "ro"]
 """What a citizen reads in."""
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
-KeyChord = Annotated[str, msgspec.Meta(pattern=r"^(?:[CASW]-){0,4}[A-Za-z0-9_]{1,40}$")]
-UserName = Annotated[str, msgspec.Meta(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")]
+KeyChord = Annotated[str, msgspec.Meta(pattern=r"\A(?:[CASW]-){0,4}[A-Za-z0-9_]{1,40}\Z")]
+UserName = Annotated[str, msgspec.Meta(pattern=r"\A[a-z_][a-z0-9_-]{0,31}\Z")]
 RemovableMode = Literal["none", "read-only", "full"]
 UsbKind = Literal["audio", "network", "printer", "smart-card", "still-image", "vendor-specific", "video"]
 GrubHash = Annotated[
     str,
-    msgspec.Meta(pattern=r"^grub\.pbkdf2\.sha512\.[1-9][0-9]{3,6}\.[0-9A-Fa-f]{16,256}\.[0-9A-Fa-f]{128}$"),
+    msgspec.Meta(pattern=r"\Agrub\.pbkdf2\.sha512\.[1-9][0-9]{3,6}\.[0-9A-Fa-f]{16,256}\.[0-9A-Fa-f]{128}\Z"),
 ]
 """As grub-mkpasswd-pbkdf2 prints it: rounds, salt, key."""
-PrinterName = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,40}$")]
-PrinterUri = Annotated[str, msgspec.Meta(pattern=r"^ipps?://[A-Za-z0-9._~:/%\[\]-]{1,200}$")]
+PrinterName = Annotated[str, msgspec.Meta(pattern=r"\A[a-z0-9][a-z0-9_-]{0,40}\Z")]
+PrinterUri = Annotated[str, msgspec.Meta(pattern=r"\Aipps?://[A-Za-z0-9._~:/%\[\]-]{1,200}\Z")]
 
 
 class BrowserPolicy(Message, frozen=True):
@@ -134,14 +134,14 @@ class Network(Message, frozen=True):
 class Session(Message, frozen=True):
     """Citizens' sessions on this PC: a screen, a desktop, and a browser between start and end."""
 
-    start_page: Annotated[str, msgspec.Meta(pattern=r"^[a-z]+://[^\s\x00-\x20\x7f\"\\`$]{1,2000}$")]
+    start_page: Annotated[str, msgspec.Meta(pattern=r"\A[a-z]+://[^\s\x00-\x20\x7f\"\\`$]{1,2000}\Z")]
     language: Language = "it"
     user: UserName = "kiosk"
     """The account that is wiped; the units name the same."""
 
 
 Words = Annotated[str, msgspec.Meta(max_length=400)]
-WebAddress = Annotated[str, msgspec.Meta(pattern=r"^https?://[!-~]+$", max_length=2000)]
+WebAddress = Annotated[str, msgspec.Meta(pattern=r"\Ahttps?://[!-~]+\Z", max_length=2000)]
 
 
 class Texts(Message, frozen=True):
@@ -195,12 +195,14 @@ class DesiredState(Message, frozen=True):
     """All that one station shall be at one revision.
 
     Revisions grow with every publication of the lab that changes this station;
-    a station refuses one that is not newer than what it holds.
+    a station refuses one that is not newer than what it holds, and one that was
+    signed for another of its pairings.
     """
 
     contract: int
     lab: LabId
     station: StationId
+    pairing: PairingId
     revision: Revision
     profile: str
     issued_at: Utc

@@ -9,14 +9,14 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from contract.desired import Revision
-from contract.identity import LabId, StationId
+from contract.identity import LabId, PairingId, StationId
 from contract.sentence import Sentence
 from contract.status import StatusReport
 from contract.wire import Message, Utc
 
 EXCHANGE_PATH = "/v1/exchange"
 
-CommandId = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}$")]
+CommandId = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{32}\Z")]
 
 
 class Signed(Message, frozen=True):
@@ -31,12 +31,13 @@ class Signed(Message, frozen=True):
 
 
 class Command(Message, frozen=True):
-    """Something to be done once on one station, however often it arrives."""
+    """Something to be done once on one station, however often it arrives, in one of its pairings only."""
 
     contract: int
     id: CommandId
     lab: LabId
     station: StationId
+    pairing: PairingId
     issued_at: Utc
     kind: Literal["unpair", "session-start", "session-end"]
     """A session has the id of the command that started it."""

@@ -11,10 +11,13 @@ from typing import Annotated, Literal
 
 import msgspec
 
-_LABEL = r"^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$"
+_LABEL = r"\A[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?\Z"
 
 LabId = Annotated[str, msgspec.Meta(pattern=_LABEL)]
 StationId = Annotated[str, msgspec.Meta(pattern=_LABEL)]
+PairingId = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{32}\Z")]
+"""One pairing of one station, for good: 16 random bytes that the station's root half makes, in hex.
+Whatever the lab signs names it, so nothing from before a pairing counts after it."""
 Role = Literal["station", "controller"]
 
 _label = re.compile(_LABEL)

@@ -6,16 +6,16 @@ thereby also hands over the station's certificate. Whoever sits between the two
 and does not know the digits can make neither confirmation (one guess a try).
 
     A -> B  /v1/pair/start   PairStart(message, lab, ca, signing_key)
-    B -> A                   PairOffer(message, station, signing_request, confirmation)
+    B -> A                   PairOffer(pairing, message, station, signing_request, confirmation)
     A -> B  /v1/pair/finish  PairFinish(pairing, certificate, confirmation)
     B -> A                   PairDone(station)
 """
 
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import msgspec
 
-from contract.identity import LabId, StationId
+from contract.identity import LabId, PairingId, StationId
 from contract.wire import Message
 
 PAIR_START_PATH = "/v1/pair/start"
@@ -53,8 +53,8 @@ class PairStart(Message, frozen=True):
 class PairOffer(Message, frozen=True):
     """The station's half, its signing request (DER) and its proof that it knows the code."""
 
-    pairing: str
-    """Names this attempt; PairFinish repeats it."""
+    pairing: PairingId
+    """Names this attempt, and the pairing if it comes to one; PairFinish repeats it."""
     message: Blob
     station: StationId
     signing_request: Blob
@@ -64,7 +64,7 @@ class PairOffer(Message, frozen=True):
 class PairFinish(Message, frozen=True):
     """The controller's proof, and the certificate (DER) it made for the station."""
 
-    pairing: str
+    pairing: PairingId
     certificate: Blob
     confirmation: Mac
 
@@ -75,16 +75,21 @@ class PairDone(Message, frozen=True):
     station: StationId
 
 
-def confirmation(
-    key: bytes, side: str, start: PairStart, offer: tuple[str, bytes, bytes], certificate: bytes
-) -> bytes:
+class Offered(NamedTuple):
+    """What of a PairOffer is under the HMACs: all but the station's own."""
+
+    pairing: str
+    station: str
+    message: bytes
+    signing_request: bytes
+
+
+def confirmation(key: bytes, side: str, start: PairStart, offered: Offered, certificate: bytes) -> bytes:
     """The HMAC-SHA256 with which `side` ("station" or "controller") proves that it holds `key`.
 
-    `offer` is (station id, SPAKE2 message of the station, signing request);
     `certificate` is empty for the station, which speaks before there is one.
     Each part goes in with its length, so that no two transcripts are alike.
     """
-    station, message, signing_request = offer
     # Whoever knows these messages need not carry OpenSSL, which comes with these two: the enforcer does not.
     import hashlib  # noqa: PLC0415
     import hmac  # noqa: PLC0415
@@ -93,10 +98,11 @@ def confirmation(
         b"lab-agent pairing 1",
         side.encode(),
         start.lab.encode(),
-        station.encode(),
+        offered.station.encode(),
+        offered.pairing.encode(),
         start.message,
-        message,
-        signing_request,
+        offered.message,
+        offered.signing_request,
         start.ca,
         start.signing_key,
         certificate,

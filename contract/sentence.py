@@ -30,7 +30,7 @@ MOST_SENTENCES = 12
 _place = re.compile(r"\{([a-z_]+)\}")
 
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST)]
-Place = Annotated[str, msgspec.Meta(pattern=r"^[a-z_]{1,20}$")]
+Place = Annotated[str, msgspec.Meta(pattern=r"\A[a-z_]{1,20}\Z")]
 Word = Annotated[str, msgspec.Meta(max_length=LONGEST)]
 Number = Annotated[int, msgspec.Meta(ge=-LARGEST, le=LARGEST)]
 

@@ -9,7 +9,7 @@ import msgspec
 
 from contract.wire import Message, Utc
 
-SessionId = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}$")]
+SessionId = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{32}\Z")]
 
 Where = Annotated[str, msgspec.Meta(max_length=200)]
 

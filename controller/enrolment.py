@@ -17,7 +17,7 @@ from spake2 import SPAKE2_A
 
 from contract.exchange import Command, CommandResult
 from contract.identity import station_name
-from contract.pairing import PairFinish, PairOffer, PairStart, confirmation
+from contract.pairing import Offered, PairFinish, PairOffer, PairStart, confirmation
 from contract.wire import CONTRACT
 from controller.agent_client import AgentClient, Reaper
 from controller.books import Books
@@ -25,6 +25,7 @@ from controller.discovery import Discovery
 from controller.failures import Address, Failure, clip, in_words
 from controller.pki import Leaf
 from controller.problems import Problem
+from controller.publishing import no_station
 from controller.store.database import Tx
 from controller.store.repositories import Station
 from controller.words import _
@@ -112,7 +113,7 @@ class Enrolment:
             if offer.station != station:
                 return _other(station, place, offer.station)
             key = _shared_key(exchange, offer)
-            said = (offer.station, offer.message, offer.signing_request)
+            said = Offered(offer.pairing, offer.station, offer.message, offer.signing_request)
             if key is None or not hmac.compare_digest(
                 confirmation(key, "station", start, said, b""), offer.confirmation
             ):
@@ -122,7 +123,7 @@ class Enrolment:
                 return _NotThere(
                     "refused", Problem("refused", _("{id}: {reason}.").format(id=station, reason=leaf))
                 )
-            row = Station(station, place.host, place.port, self._books.clock.now())
+            row = Station(station, place.host, place.port, self._books.clock.now(), offer.pairing)
             # Kept before the PC hears of it: if its last answer is lost it may be paired already, and then
             # it is in the list, will answer or not, and can be paired again.
             self._keep(row, leaf, joined)
@@ -172,11 +173,16 @@ class Enrolment:
 
         Raises Problem where it cannot be told and `force` is not set: then nothing is changed.
         """
+        with self._books.database.read() as tx:
+            row = self._books.store.station(tx, station)
+        if row is None:
+            raise no_station(station)
         command = Command(
             contract=CONTRACT,
             id=secrets.token_hex(16),
             lab=self._books.lab,
             station=station,
+            pairing=row.pairing,
             issued_at=self._books.clock.now(),
             kind="unpair",
         )

@@ -4,7 +4,7 @@ Chromium runs as the caller, its sandbox on, without a screen, in namespaces of
 its own: there /etc/chromium is a folder of ours and there is no network. So the
 real /etc is neither read nor written, no right is needed but that of making
 user namespaces, and nobody is called. It is asked over the debugging pipe
-(NUL-ended JSON), never a port. docs/decisions/0044 says why this way.
+(NUL-ended JSON), never a port. docs/decisions/0047 says why this way.
 """
 
 import contextlib

@@ -47,6 +47,17 @@ class Outcome:
 
 
 @dataclass(frozen=True)
+class _Due:
+    """A station that has to be told something, and what; `content` is the digest of it."""
+
+    station: str
+    pairing: str
+    resolved: Resolved
+    publication: Publication
+    content: str
+
+
+@dataclass(frozen=True)
 class _Files:
     """The lab's files as read at one moment. `stamp` tells whether they are still the same."""
 
@@ -108,13 +119,14 @@ class Publishing:
             desired = self._books.store.desired(tx)
             first = not self._books.store.assignments(tx)
             given = self._assigned(tx, {"lab": profile} if first else None)
+            pairings = self._pairings(tx)
         found = {}
         for station, one in given.items():
             if one.profile == profile:
                 row = desired.get(station)
                 before = wire.decode(DesiredState, row.payload) if row else None
                 resolved = self._resolve(library, one, station)
-                found[station] = diff(before, self._compile(resolved, station, 1))
+                found[station] = diff(before, self._compile(resolved, station, pairings[station], 1))
         return found
 
     # Causes
@@ -213,52 +225,57 @@ class Publishing:
         concerns: Callable[[str, Assigned], bool],
         above: Mapping[str, int] | None = None,
     ) -> Outcome:
-        """New desired states where what follows from the store differs from what was last said.
+        """New desired states where what follows from the store differs from what was last said, or was said
+        in an earlier pairing.
 
         `number` is the cause's own, if it drew one from the counter.
         """
         told, publications = self._books.store.told(tx), self._books.store.current_publications(tx)
-        due: list[tuple[str, Resolved, Publication, str]] = []
+        pairings = self._pairings(tx)
+        due: list[_Due] = []
         unchanged = []
         for station, given in self._assigned(tx).items():
             publication = publications.get(given.profile)
             if publication is None:
                 continue
             resolved = self._resolve(self._library_of(tx, publication), given, station)
-            content = _content(resolved, self._time_servers)[0]
+            content = digest(f"{pairings[station]} {_content(resolved, self._time_servers)[0]}")
             row = told.get(station)
             jump = row is not None and (above or {}).get(station, 0) > row.revision
             if row is None or row.content != content or jump:
-                due.append((station, resolved, publication, content))
+                due.append(_Due(station, pairings[station], resolved, publication, content))
             elif concerns(station, given):
                 unchanged.append(station)
         if due and number is None:
             number = self._books.store.raise_counter(
                 tx, REVISION, above=max((above or {}).values(), default=0)
             )
-        rows = [self._seal(*one, number or 0) for one in due]
+        rows = [self._seal(one, number or 0) for one in due]
         self._books.store.put_desired(tx, rows)
         newest = max((one.number for one in publications.values()), default=0)
         revision = self._books.store.counter(tx, REVISION)
         return Outcome(number or newest, revision, {row.station: row for row in rows}, tuple(unchanged))
 
-    def _seal(
-        self, station: str, resolved: Resolved, publication: Publication, content: str, revision: int
-    ) -> Desired:
-        signed = self._books.pki.seal(self._compile(resolved, station, revision))
+    def _seal(self, due: _Due, revision: int) -> Desired:
+        signed = self._books.pki.seal(self._compile(due.resolved, due.station, due.pairing, revision))
+        profile, publication = due.resolved.profile, due.publication.number
         return Desired(
-            station, revision, resolved.profile, publication.number, content, signed.payload, signed.signature
+            due.station, revision, profile, publication, due.content, signed.payload, signed.signature
         )
 
-    def _compile(self, resolved: Resolved, station: str, revision: int) -> DesiredState:
+    def _compile(self, resolved: Resolved, station: str, pairing: str, revision: int) -> DesiredState:
         state = compile(
             resolved,
             lab=self._books.lab,
             station=station,
+            pairing=pairing,
             revision=revision,
             issued_at=self._books.clock.now(),
         )
         return msgspec.structs.replace(state, resources=_content(resolved, self._time_servers)[1])
+
+    def _pairings(self, tx: Tx) -> dict[str, str]:
+        return {one.id: one.pairing for one in self._books.store.stations(tx)}
 
     def _assigned(self, tx: Tx, assignments: Mapping[str, str] | None = None) -> dict[str, Assigned]:
         groups = self._books.store.groups(tx)

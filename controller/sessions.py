@@ -50,13 +50,16 @@ class Sessions:
         return self._when(station, lambda _view: True, 0)
 
     def _command(self, station: str, kind: Literal["session-start", "session-end"], who: str) -> None:
-        if self._live.one(station) is None:
+        with self._books.database.read() as tx:
+            row = self._books.store.station(tx, station)
+        if row is None or self._live.one(station) is None:
             raise no_station(station)
         command = Command(
             contract=CONTRACT,
             id=secrets.token_hex(16),
             lab=self._books.lab,
             station=station,
+            pairing=row.pairing,
             issued_at=self._books.clock.now(),
             kind=kind,
         )

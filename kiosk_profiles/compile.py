@@ -151,9 +151,9 @@ class Resolved:
 
 
 def compile(
-    resolved: Resolved, *, lab: str, station: str, revision: int, issued_at: datetime
+    resolved: Resolved, *, lab: str, station: str, pairing: str, revision: int, issued_at: datetime
 ) -> DesiredState:
-    """What `station` of `lab` shall be at `revision`.
+    """What `station` of `lab` shall be at `revision`, in that `pairing` of it.
 
     Takes what passed the checks (Library.resolve refuses the rest); costs
     microseconds after the first station of the same profile and layers.
@@ -162,6 +162,7 @@ def compile(
         contract=CONTRACT,
         lab=lab,
         station=station,
+        pairing=pairing,
         revision=revision,
         profile=resolved.profile,
         issued_at=issued_at,

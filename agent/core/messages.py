@@ -11,6 +11,7 @@ from typing import Annotated
 import msgspec
 
 from contract.exchange import CommandResult, Signed
+from contract.identity import PairingId
 from contract.pairing import Blob, PairDone, PairFinish, PairOffer, PairStart
 from contract.sentence import Sentence
 from contract.session import Proof, SessionPhase
@@ -108,10 +109,11 @@ class Left(Message, frozen=True, tag="left"):
 
 
 class SpakeTask(Message, frozen=True):
-    """To the pairing helper: the code on the screen, who we are, what the controller sent."""
+    """To the pairing helper: the code on the screen, who we are, the pairing's id, the controller's half."""
 
     code: str
     station: str
+    pairing: PairingId
     start: PairStart
 
 

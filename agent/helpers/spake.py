@@ -6,7 +6,6 @@ line it is told: a SpakeTask gives an offer, a PairFinish gives the identity.
 """
 
 import hmac
-import secrets
 import sys
 
 from cryptography import x509
@@ -17,7 +16,7 @@ from spake2 import SPAKE2_B, SPAKEError
 
 from agent.core.messages import SpakeResult, SpakeTask
 from contract.identity import station_name
-from contract.pairing import SPAKE_CONTROLLER, SPAKE_STATION, PairFinish, PairOffer, confirmation
+from contract.pairing import SPAKE_CONTROLLER, SPAKE_STATION, Offered, PairFinish, PairOffer, confirmation
 from contract.sentence import Told, sentence, system_words
 from contract.wire import ContractError, decode, encode
 
@@ -45,23 +44,27 @@ class Attempt:
 
     def __init__(self, task: SpakeTask) -> None:
         self._start = task.start
-        self._station = task.station
         self._key = ec.generate_private_key(ec.SECP256R1())
         request = x509.CertificateSigningRequestBuilder(
             subject_name=x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, task.station)])
         ).sign(self._key, hashes.SHA256())
-        self._request = request.public_bytes(serialization.Encoding.DER)
         spake = SPAKE2_B(task.code.encode(), idA=SPAKE_CONTROLLER, idB=SPAKE_STATION)
-        self._message = spake.start()
+        said = Offered(
+            pairing=task.pairing,
+            station=task.station,
+            message=spake.start(),
+            signing_request=request.public_bytes(serialization.Encoding.DER),
+        )
+        self._said = said
         try:
             self._shared = spake.finish(task.start.message)
         except (SPAKEError, AssertionError, ValueError) as error:
             raise PairingRefused(sentence("the key exchange's first message is not one")) from error
         self.offer = PairOffer(
-            pairing=secrets.token_hex(16),
-            message=self._message,
-            station=task.station,
-            signing_request=self._request,
+            pairing=said.pairing,
+            message=said.message,
+            station=said.station,
+            signing_request=said.signing_request,
             confirmation=self._confirmation("station", b""),
         )
 
@@ -79,8 +82,7 @@ class Attempt:
         return key + certificate.public_bytes(serialization.Encoding.PEM)
 
     def _confirmation(self, side: str, certificate: bytes) -> bytes:
-        offer = (self._station, self._message, self._request)
-        return confirmation(self._shared, side, self._start, offer, certificate)
+        return confirmation(self._shared, side, self._start, self._said, certificate)
 
     def _checked(self, der: bytes) -> x509.Certificate:
         """The certificate, if it is for our key and our name and from the CA we were told of."""
@@ -92,7 +94,7 @@ class Attempt:
             raise PairingRefused(
                 sentence("the certificate is not from the lab's authority ({why})", why=system_words(error))
             ) from None
-        due = station_name(self._start.lab, self._station)
+        due = station_name(self._start.lab, self._said.station)
         if names.get_values_for_type(x509.DNSName) != [due]:
             raise PairingRefused(sentence("the certificate is not for {name}", name=due))
         if certificate.public_key() != self._key.public_key():

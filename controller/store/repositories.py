@@ -17,12 +17,13 @@ from controller.store import tables as t
 
 @dataclass(frozen=True)
 class Station:
-    """A paired PC and where it was last proven to be."""
+    """A paired PC, which of its pairings this is, and where it was last proven to be."""
 
     id: str
     address: str
     port: int
     paired_at: datetime
+    pairing: str
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,12 @@ class LabStore:
 
     def put_station(self, tx: Connection, station: Station) -> None:
         """Remember a PC that was paired, or paired again."""
-        rest = {"address": station.address, "port": station.port, "paired_at": station.paired_at}
+        rest = {
+            "address": station.address,
+            "port": station.port,
+            "paired_at": station.paired_at,
+            "pairing": station.pairing,
+        }
         tx.execute(_upsert(tx, t.stations, {"lab": self._lab, "id": station.id, **rest}, rest))
 
     def move_station(self, tx: Connection, station: str, address: str, port: int) -> None:
@@ -302,7 +308,7 @@ def _upsert(tx: Connection, table: Table, values: Mapping[str, Any], rest: Mappi
 
 
 def _station(row: Row[Any]) -> Station:
-    return Station(row.id, row.address, row.port, row.paired_at)
+    return Station(row.id, row.address, row.port, row.paired_at, row.pairing)
 
 
 def _publication(row: Row[Any]) -> Publication:

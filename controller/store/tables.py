@@ -68,8 +68,10 @@ stations = Table(
     Column("address", String(255), nullable=False),
     Column("port", Integer, nullable=False),
     Column("paired_at", Instant, nullable=False),
+    Column("pairing", String(32), nullable=False),
 )
-"""`address` and `port`: where the station last proved by TLS that it is itself."""
+"""`address` and `port`: where the station last proved by TLS that it is itself. `pairing`: the id that
+the station gave to its present pairing."""
 
 certificates = Table(
     "certificates",
@@ -148,8 +150,8 @@ desired = Table(
     Column("signature", LargeBinary, nullable=False),
     ForeignKeyConstraint(["lab", "station"], ["stations.lab", "stations.id"], ondelete="CASCADE"),
 )
-"""What each station shall be: the newest only. `content` is the digest of what it says, without
-the revision and the time, so that the same again is seen to be the same."""
+"""What each station shall be: the newest only. `content` is the digest of the pairing and of
+what it says, without the revision and the time, so that the same again is seen to be the same."""
 
 reports = Table(
     "reports",

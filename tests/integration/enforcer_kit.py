@@ -155,3 +155,9 @@ def apply(link: Socket, keys: LabKeys, revision: int, resources: Resources) -> E
     assert isinstance(told, Delivered), told
     assert told.accepted, told.message
     return link.until(lambda state: state.applied_revision == revision)
+
+
+def lab_agent(running: Enforcer, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """A command of `lab-agent` on that PC."""
+    command = [sys.executable, "-m", "agent.main", arguments[0], "--root", str(running.root), *arguments[1:]]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)

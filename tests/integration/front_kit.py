@@ -53,6 +53,8 @@ from contract.wire import CONTRACT, decode, encode
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LAB = "riva"
 STATION = "pc-03"
+ATTEMPT = "0" * 32
+"""What the station calls its pairing."""
 GENEROUS_S = 20.0
 REPOSITORY = Path(__file__).parents[2]
 
@@ -182,7 +184,7 @@ class EnforcerPeer:
         self.replies: dict[type[Any], Reply] = {
             Deliver: Delivered(True, 1),
             Perform: Performed(CommandResult("0" * 32, True, sentence("done"))),
-            BeginPairing: PairingBegun(PairOffer("try", b"message", STATION, b"request", bytes(32))),
+            BeginPairing: PairingBegun(PairOffer(ATTEMPT, b"message", STATION, b"request", bytes(32))),
             EndPairing: PairingEnded(PairDone(STATION)),
         }
         self.before_reply: Callable[[Request], None] = lambda request: None

@@ -14,6 +14,7 @@ from contract.identity import station_name
 from contract.pairing import (
     SPAKE_CONTROLLER,
     SPAKE_STATION,
+    Offered,
     PairFinish,
     PairOffer,
     PairStart,
@@ -30,6 +31,8 @@ class LabKeys:
 
     def __init__(self, lab: str = "prova") -> None:
         self.lab = lab
+        self.pairing = "0" * 32
+        """The pairing that what is signed names: the last one made, see `ControllerHalf.finish`."""
         self.signing_key = ed25519.Ed25519PrivateKey.generate()
         self._ca_key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, lab)])
@@ -58,6 +61,7 @@ class LabKeys:
             "contract": CONTRACT,
             "lab": self.lab,
             "station": station,
+            "pairing": self.pairing,
             "revision": revision,
             "profile": "citizen",
             "issued_at": NOON,
@@ -65,16 +69,16 @@ class LabKeys:
         }
         return self.sign(DesiredState(**{**parts, **changes}))  # type: ignore[arg-type]  # bent on purpose
 
-    def command(self, station: str, number: int = 1, issued_at: datetime | None = None) -> Signed:
+    def command(self, station: str, number: int = 1) -> Signed:
         """A sealed command to unpair."""
-        issued_at = issued_at or datetime.now(UTC) + timedelta(seconds=1)
         return self.sign(
             Command(
                 contract=CONTRACT,
                 id=f"{number:032x}",
                 lab=self.lab,
                 station=station,
-                issued_at=issued_at,
+                pairing=self.pairing,
+                issued_at=NOON,
                 kind="unpair",
             )
         )
@@ -122,9 +126,10 @@ class ControllerHalf:
     def finish(self, offer: PairOffer, name: str = "", certificate: bytes = b"") -> PairFinish:
         """The second round for `offer`; AssertionError when the station did not know the code."""
         key = self._spake.finish(offer.message)
-        parts = (offer.station, offer.message, offer.signing_request)
+        parts = Offered(offer.pairing, offer.station, offer.message, offer.signing_request)
         assert confirmation(key, "station", self.start, parts, b"") == offer.confirmation
         name = name or station_name(self._keys.lab, offer.station)
         certificate = certificate or self._keys.issue(offer.signing_request, name)
         proof = confirmation(key, "controller", self.start, parts, certificate)
+        self._keys.pairing = offer.pairing
         return PairFinish(pairing=offer.pairing, certificate=certificate, confirmation=proof)

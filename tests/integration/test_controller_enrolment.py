@@ -1,6 +1,7 @@
 """Pairing from the controller's side: who knows the code is paired, whoever else answers gains nothing."""
 
 import contextlib
+import secrets
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -19,14 +20,17 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from spake2 import SPAKE2_B
 
 from contract import wire
+from contract.desired import DesiredState
+from contract.exchange import Command
 from contract.identity import station_name
-from contract.pairing import PairDone, PairFinish, PairOffer, PairStart, confirmation
+from contract.pairing import Offered, PairDone, PairFinish, PairOffer, PairStart, confirmation
+from contract.sentence import sentence
 from controller.agent_client import Reaper
 from controller.books import Books
 from controller.clock import Clock
 from controller.discovery import Discovery
 from controller.enrolment import Enrolment
-from controller.failures import Address
+from controller.failures import Address, Failure
 from controller.init import init_lab
 from controller.main import Controller, build
 from controller.paths import Paths
@@ -84,9 +88,9 @@ class Screen:
         key = ec.generate_private_key(ec.SECP256R1())
         builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
         request = builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
-        self._said = (self._station, message, request)
+        self._said = Offered(secrets.token_hex(16), self._station, message, request)
         proof = confirmation(self._key, "station", self._begun, self._said, b"")
-        offer = PairOffer("p1", message, self._station, request, proof)
+        offer = PairOffer(**self._said._asdict(), confirmation=proof)
         bent = self._bend(offer) if self._bend else offer
         return 200, bent if isinstance(bent, bytes) else wire.encode(bent)
 
@@ -165,6 +169,7 @@ def test_who_knows_the_code_is_paired_and_can_trust_the_lab(desk: Desk) -> None:
     with Screen() as screen:
         paired = desk.pair(screen.address)
     assert desk.stations == ["pc-03"]
+    assert paired.station.pairing == screen.finished[0].pairing
     assert screen.trusted == [True]
     assert screen.finished[0].certificate == paired.leaf.der
 
@@ -189,6 +194,7 @@ def other_request(offer: PairOffer) -> PairOffer:
     "bend",
     [
         other_request,
+        lambda offer: msgspec.structs.replace(offer, pairing="0" * 32),
         lambda offer: msgspec.structs.replace(offer, message=offer.message[:-1]),
         lambda offer: msgspec.structs.replace(offer, message=b""),
         lambda offer: msgspec.structs.replace(offer, message=b"A" + offer.message[1:]),
@@ -242,6 +248,7 @@ def test_another_pc_at_that_address_is_named(desk: Desk) -> None:
     [
         (lambda _: b"hello", "not waiting to be paired"),
         (lambda offer: msgspec.structs.replace(offer, station="../../etc"), "not waiting to be paired"),
+        (lambda offer: msgspec.structs.replace(offer, pairing="../../etc"), "not waiting to be paired"),
     ],
 )
 def test_what_is_no_agent_is_a_sentence(desk: Desk, bend: Bend, says: str) -> None:
@@ -279,6 +286,22 @@ def test_pairing_again_revokes_the_certificate_before(desk: Desk) -> None:
             desk.pair(screen.address)
     assert desk.stations == ["pc-03"]
     assert (desk.certificates(revoked=False), desk.certificates(revoked=True)) == (1, 1)
+
+
+def test_a_command_names_the_pairing_it_is_for(desk: Desk) -> None:
+    commands: list[Command] = []
+
+    def nobody(_station: str, command: Command) -> Failure:
+        commands.append(command)
+        return Failure("away", sentence("nobody answers"))
+
+    for _ in range(2):
+        with Screen() as screen:
+            desk.pair(screen.address)
+    assert not desk.enrolment.unpair("pc-03", force=True, tell=nobody)
+    assert [one.pairing for one in commands] == [screen.finished[0].pairing]
+    with pytest.raises(Problem, match="no PC called pc-03"):
+        desk.enrolment.unpair("pc-03", force=True, tell=nobody)
 
 
 def test_one_guess_a_try(desk: Desk) -> None:
@@ -341,3 +364,23 @@ def test_who_was_let_go_gets_no_certificate(running: Controller) -> None:
     builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
     request = builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
     assert isinstance(running.household.renewal("pc-03", request), str)
+
+
+def test_who_is_paired_again_is_told_everything_anew(running: Controller) -> None:
+    """What was signed for the pairing before is refused by the PC."""
+
+    def told() -> DesiredState:
+        with running.books.database.read() as tx:
+            return wire.decode(DesiredState, running.books.store.desired(tx)["pc-03"].payload)
+
+    with Screen() as first:
+        running.services.pair("pc-03", CODE, str(first.address))
+    running.services.publish("citizen", "anna", "", 0)
+    before = told()
+    assert before.pairing == first.finished[0].pairing
+    with Screen() as second:
+        running.services.pair("pc-03", CODE, str(second.address))
+    after = told()
+    assert after.pairing == second.finished[0].pairing != before.pairing
+    assert after.revision > before.revision
+    assert after.resources == before.resources

@@ -1,38 +1,29 @@
-"""The root half as a process of its own: pairing, seals, drift, and a front that misbehaves."""
+"""The root half as a process of its own: seals, drift, and a front that misbehaves."""
 
 import json
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from cryptography import x509
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agent.core.messages import (
-    BeginPairing,
     Call,
     Deliver,
     Delivered,
-    EndPairing,
     Leave,
     Left,
-    PairingBegun,
     Perform,
     Performed,
-    Refused,
     Watch,
 )
 from contract.desired import BrowserPolicy, Desktop, Kernel, Resources
 from contract.exchange import Signed
-from contract.pairing import TRY_EVERY_S, WRONG_TRIES, PairFinish
 from contract.wire import encode
-from tests.integration.enforcer_kit import Enforcer, Socket, apply, enforcer, eventually, pair
-from tests.integration.lab_keys import ControllerHalf, LabKeys
+from tests.integration.enforcer_kit import Enforcer, Socket, apply, enforcer, eventually, lab_agent, pair
+from tests.integration.lab_keys import LabKeys
 
 KEYS = LabKeys()
 CITIZEN = Resources(
@@ -57,132 +48,6 @@ def paired(running: Enforcer) -> Enforcer:
     apply(link, KEYS, 1, CITIZEN)
     link.close()
     return running
-
-
-def lab_agent(running: Enforcer, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "agent.main", arguments[0], "--root", str(running.root), *arguments[1:]]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-
-
-# -- pairing
-
-
-def test_pairing_by_the_code_on_the_screen(running: Enforcer) -> None:
-    link = running.socket()
-    shown = lab_agent(running, "code").stdout
-    assert shown.startswith(running.code)
-    issue = (running.root / "run/issue.d/lab-agent.issue").read_text()
-    assert f"{running.code[:3]} {running.code[3:]}" in issue
-    pair(running, link, KEYS)
-    assert link.state is not None
-    assert link.state.lab == "prova"
-    identity = (running.root / "var/lib/lab-agent/front/identity.pem").read_bytes()
-    names = x509.load_pem_x509_certificate(identity).extensions.get_extension_for_class(
-        x509.SubjectAlternativeName
-    )
-    assert names.value.get_values_for_type(x509.DNSName) == ["pc-01.station.prova.lab.internal"]
-    eventually(lambda: not (running.root / "run/lab-agent/code").exists(), "the code goes from the screen")
-    assert lab_agent(running, "code").returncode == 1
-
-
-def test_a_wrong_code_gives_nothing_and_five_make_a_new_one(running: Enforcer) -> None:
-    link = running.socket()
-    first = running.code
-    wrong = f"{(int(first) + 1) % 10**6:06d}"
-    for _ in range(WRONG_TRIES):
-        controller = ControllerHalf(KEYS, wrong)
-        begun = link.ask(BeginPairing(start=controller.start))
-        assert isinstance(begun, PairingBegun), begun
-        with pytest.raises(AssertionError):
-            controller.finish(begun.offer)
-        assert running.code == first
-        time.sleep(TRY_EVERY_S)
-    refused = link.ask(BeginPairing(start=ControllerHalf(KEYS, first).start))
-    assert isinstance(refused, Refused)
-    assert "new code" in str(refused.message)
-    assert running.code != first
-    time.sleep(TRY_EVERY_S)
-    pair(running, link, KEYS)
-
-
-def test_tries_are_rate_limited(running: Enforcer) -> None:
-    link = running.socket()
-    assert isinstance(link.ask(BeginPairing(start=ControllerHalf(KEYS, "000000").start)), PairingBegun)
-    refused = link.ask(BeginPairing(start=ControllerHalf(KEYS, running.code).start))
-    assert isinstance(refused, Refused)
-    assert 0 < refused.retry_after_s <= TRY_EVERY_S
-
-
-def test_somebody_between_who_swaps_the_ca_is_found_out(running: Enforcer) -> None:
-    link = running.socket()
-    controller = ControllerHalf(KEYS, running.code)
-    swapped = controller.start.__class__(
-        contract=1,
-        message=controller.start.message,
-        lab=KEYS.lab,
-        ca=LabKeys().ca,
-        signing_key=KEYS.signing_public,
-    )
-    begun = link.ask(BeginPairing(start=swapped))
-    assert isinstance(begun, PairingBegun)
-    with pytest.raises(AssertionError):  # the controller sees another transcript than the station
-        controller.finish(begun.offer)
-    assert not (running.root / "var/lib/lab-agent/enforcer/trust.json").exists()
-
-
-@pytest.mark.parametrize("what", ["proof", "name", "key", "ca", "garbage"])
-def test_a_finish_that_is_not_right_stores_nothing(running: Enforcer, what: str) -> None:
-    link = running.socket()
-    controller = ControllerHalf(KEYS, running.code)
-    begun = link.ask(BeginPairing(start=controller.start))
-    assert isinstance(begun, PairingBegun)
-    request = begun.offer.signing_request
-    other = ControllerHalf(KEYS, running.code)
-    time.sleep(TRY_EVERY_S)
-    match what:
-        case "proof":
-            right = controller.finish(begun.offer)
-            finish = PairFinish(pairing=right.pairing, certificate=right.certificate, confirmation=b"0" * 32)
-        case "name":
-            finish = controller.finish(begun.offer, name="pc-02.station.prova.lab.internal")
-        case "ca":
-            stranger = LabKeys().issue(request, "pc-01.station.prova.lab.internal")
-            finish = controller.finish(begun.offer, certificate=stranger)
-        case "key":
-            rebegun = link.ask(BeginPairing(start=other.start))
-            assert isinstance(rebegun, PairingBegun)
-            old = KEYS.issue(request, "pc-01.station.prova.lab.internal")
-            finish = other.finish(rebegun.offer, certificate=old)
-        case _:
-            finish = controller.finish(begun.offer, certificate=b"not a certificate")
-    refused = link.ask(EndPairing(finish=finish))
-    assert isinstance(refused, Refused)
-    assert refused.message
-    assert "Traceback" not in str(refused.message)
-    assert not (running.root / "var/lib/lab-agent/enforcer/trust.json").exists()
-    assert not (running.root / "var/lib/lab-agent/front/identity.pem").exists()
-
-
-def test_a_replayed_pairing_is_refused(running: Enforcer) -> None:
-    link = running.socket()
-    controller = ControllerHalf(KEYS, running.code)
-    begun = link.ask(BeginPairing(start=controller.start))
-    assert isinstance(begun, PairingBegun)
-    finish = controller.finish(begun.offer)
-    link.ask(EndPairing(finish=finish))
-    for again in (BeginPairing(start=controller.start), EndPairing(finish=finish)):
-        refused = link.ask(again)
-        assert isinstance(refused, Refused)
-        assert "paired" in str(refused.message)
-    assert lab_agent(running, "unpair").returncode == 0
-    time.sleep(TRY_EVERY_S)
-    assert isinstance(link.ask(EndPairing(finish=finish)), Refused)
-    replayed = link.ask(BeginPairing(start=controller.start))
-    assert isinstance(replayed, PairingBegun), "a new code makes a new key: the old finish is of no use"
-    stale = PairFinish(
-        pairing=replayed.offer.pairing, certificate=finish.certificate, confirmation=finish.confirmation
-    )
-    assert isinstance(link.ask(EndPairing(finish=stale)), Refused)
 
 
 # -- what the lab wants
@@ -223,18 +88,21 @@ def test_nothing_is_polled_for_files(paired: Enforcer) -> None:
 @pytest.mark.parametrize(
     ("signed", "why"),
     [
-        (Signed(payload=b"{}", signature=b"0" * 64), "signature"),
-        (LabKeys("other").desired("pc-01", 2, CITIZEN), "signature"),
-        (KEYS.desired("pc-02", 2, CITIZEN), "pc-02"),
-        (KEYS.desired("pc-01", 2, CITIZEN, lab="altra"), "altra"),
-        (KEYS.desired("pc-01", 2, CITIZEN, contract=99), "contract 99"),
-        (KEYS.desired("pc-01", 1, Resources()), "not newer"),
-        (KEYS.sign(CITIZEN), "not a desired state"),
+        (lambda: Signed(payload=b"{}", signature=b"0" * 64), "signature"),
+        (lambda: LabKeys("other").desired("pc-01", 2, CITIZEN), "signature"),
+        (lambda: KEYS.desired("pc-02", 2, CITIZEN), "pc-02"),
+        (lambda: KEYS.desired("pc-01", 2, CITIZEN, lab="altra"), "altra"),
+        (lambda: KEYS.desired("pc-01", 2, CITIZEN, contract=99), "contract 99"),
+        (lambda: KEYS.desired("pc-01", 2, CITIZEN, pairing="1" * 32), "another pairing"),
+        (lambda: KEYS.desired("pc-01", 1, Resources()), "not newer"),
+        (lambda: KEYS.sign(CITIZEN), "not a desired state"),
     ],
 )
-def test_what_is_not_the_labs_is_refused_with_a_condition(paired: Enforcer, signed: Signed, why: str) -> None:
+def test_what_is_not_the_labs_is_refused_with_a_condition(
+    paired: Enforcer, signed: Callable[[], Signed], why: str
+) -> None:
     link = paired.socket()
-    told = link.ask(Deliver(signed=signed))
+    told = link.ask(Deliver(signed=signed()))
     assert isinstance(told, Delivered)
     assert not told.accepted
     assert why in str(told.message)
@@ -291,10 +159,6 @@ def test_unpaired_by_the_lab_the_pc_is_as_it_was(running: Enforcer) -> None:
     link = running.socket()
     pair(running, link, KEYS)
     apply(link, KEYS, 1, CITIZEN)
-    stale = KEYS.command("pc-01", 7, issued_at=datetime(2020, 1, 1, tzinfo=UTC))
-    told = link.ask(Perform(signed=stale))
-    assert isinstance(told, Performed)
-    assert told.result is None, "a command from before the pairing is not obeyed"
     told = link.ask(Perform(signed=KEYS.command("pc-01")))
     assert isinstance(told, Performed)
     assert told.result is not None

@@ -35,6 +35,7 @@ from contract.sentence import sentence
 from contract.status import Condition, StatusReport
 from contract.wire import CONTRACT, MAX_MESSAGE_BYTES, decode, encode
 from tests.integration.front_kit import (
+    ATTEMPT,
     STATION,
     Authority,
     Controller,
@@ -293,7 +294,7 @@ def test_pairing_is_carried_and_the_port_changes_over(unpaired: Lab) -> None:
 
     lab.enforcer.before_reply = end
     idle = lab.front.connect()
-    finish = PairFinish("try", b"certificate", bytes(32))
+    finish = PairFinish(ATTEMPT, b"certificate", bytes(32))
     code, body = lab.front.post(PAIR_FINISH_PATH, encode(finish))
     assert (code, body) == (200, {"station": STATION})
     # From the answer on the port speaks TLS, and what was open before is closed.
@@ -327,7 +328,7 @@ def test_unpairing_closes_everything_and_shows_the_pairing_door(lab: Lab) -> Non
 )
 def test_a_refused_pairing_says_why(unpaired: Lab, reply: Refused, status: int) -> None:
     unpaired.enforcer.replies[EndPairing] = reply
-    finish = PairFinish("try", b"certificate", bytes(32))
+    finish = PairFinish(ATTEMPT, b"certificate", bytes(32))
     assert unpaired.front.post(PAIR_FINISH_PATH, encode(finish)) == (
         status,
         {"error": {"text": reply.message.text}},
@@ -336,7 +337,7 @@ def test_a_refused_pairing_says_why(unpaired: Lab, reply: Refused, status: int) 
 
 def test_pairing_without_an_enforcer_says_what_to_do(unpaired: Lab) -> None:
     unpaired.enforcer.stop()
-    finish = PairFinish("try", b"certificate", bytes(32))
+    finish = PairFinish(ATTEMPT, b"certificate", bytes(32))
 
     def refused() -> bool:
         status, body = unpaired.front.post(PAIR_FINISH_PATH, encode(finish))
@@ -348,7 +349,7 @@ def test_pairing_without_an_enforcer_says_what_to_do(unpaired: Lab) -> None:
 def test_what_the_enforcer_offers_arrives_unchanged(unpaired: Lab) -> None:
     start = PairStart(CONTRACT, b"hello", "riva", b"ca", bytes(32))
     _, body = unpaired.front.post(PAIR_START_PATH, encode(start))
-    assert decode(PairOffer, encode(body)) == PairOffer("try", b"message", STATION, b"request", bytes(32))
+    assert decode(PairOffer, encode(body)) == PairOffer(ATTEMPT, b"message", STATION, b"request", bytes(32))
 
 
 json_values = st.recursive(

@@ -8,6 +8,7 @@ the PC is at the old revision or at the new one: files, parameters, journal.
 import os
 import shutil
 import signal
+import sys
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -25,7 +26,8 @@ from agent.station import Station
 from agent.trust import Trust, TrustStore
 from contract.desired import BrowserPolicy, Desktop, Kernel, Resources, TimeSync
 from contract.exchange import CommandResult, Signed
-from tests.integration.lab_keys import EPOCH, NOON, LabKeys
+from contract.pairing import PairDone, PairOffer
+from tests.integration.lab_keys import EPOCH, ControllerHalf, LabKeys
 
 OLD = Resources(
     browser_policy=BrowserPolicy(policies={"URLBlocklist": ["*"]}, allow=(".inps.it", ".id.lepida.it")),
@@ -163,7 +165,7 @@ def _paired(root: Path) -> None:
         station="pc-01",
         ca=KEYS.ca,
         signing_key=KEYS.signing_public,
-        paired_at=NOON.replace(year=2020),
+        pairing=KEYS.pairing,
     )
     TrustStore(root / "var/lib/lab-agent/enforcer").save(trust)
 
@@ -240,3 +242,83 @@ def test_a_power_cut_anywhere_ends_in_the_old_or_the_new(
         journal.close()
         shutil.rmtree(root)
     assert ends["new"] > 0 or allowed["old"] == allowed["new"]
+
+
+FRONT_STATE = "var/lib/lab-agent/front"
+LOOSER = KEYS.desired("pc-01", 40, Resources())
+"""Signed for the pairing before: what a front that was taken over may have kept."""
+
+
+def _pair(root: Path, steps: Steps) -> None:
+    """A whole pairing; each file that it makes, moves or removes is a step. `offered` keeps its id."""
+    station, _ = _station(root, Steps(None))
+    assert station.pairing is not None
+    controller = ControllerHalf(KEYS, station.pairing.code.digits)
+    offer = station.begin_pairing(controller.start)
+    assert isinstance(offer, PairOffer)
+    finish = controller.finish(offer)
+    (root / "offered").write_text(finish.pairing)
+    counting = True
+
+    def heard(event: str, arguments: tuple[object, ...]) -> None:
+        opened = event == "open" and isinstance(arguments[2], int) and arguments[2] & os.O_CREAT
+        if counting and (opened or event in {"os.mkdir", "os.remove", "os.rename", "os.chmod"}):
+            steps.step()
+
+    sys.addaudithook(heard)  # the interpreter's own word for each of them; it cannot be taken away again
+    assert isinstance(station.end_pairing(finish), PairDone)
+    counting = False
+
+
+def _count(root: Path) -> None:
+    steps = Steps(None)
+    _pair(root, steps)
+    (root / "steps").write_text(str(steps.count))
+
+
+@pytest.mark.timeout(300)
+def test_a_power_cut_anywhere_in_a_pairing_leaves_it_whole_or_undone(tmp_path: Path) -> None:
+    """Unpaired, or in the pairing that the controller was told of; never in the one before."""
+    start = tmp_path / "start"
+    _paired(start)
+    assert _in_a_process(lambda: _deliver_first(start, Steps(None))) == 0
+    assert _in_a_process(lambda: _leave(start, Steps(None))) == 0
+    whole = tmp_path / "whole"
+    shutil.copytree(start, whole)
+    assert _in_a_process(lambda: _count(whole)) == 0
+    count = int((whole / "steps").read_text())
+    assert count >= 6, "three files, each made and renamed into place"
+    outcomes: list[bool] = []
+    for cut in range(count):
+        root = tmp_path / f"cut-{cut}"
+        shutil.copytree(start, root)
+        assert _in_a_process(lambda root=root, cut=cut: _pair(root, Steps(cut))) == -signal.SIGKILL  # type: ignore[misc]
+        outcomes.append(_is_paired_or_can_be(root, (root / "offered").read_text()))
+        shutil.rmtree(root)
+    assert _is_paired_or_can_be(whole, (whole / "offered").read_text())
+    assert outcomes == [False] * count, "the trust that makes it count is renamed into place last"
+
+
+def _is_paired_or_can_be(root: Path, offered: str) -> bool:
+    """Whether a PC is paired after its restart; one that is not is paired anew, and that must go well."""
+    station, journal = _station(root, Steps(None))
+    paired = station.trust is not None
+    assert not station.deliver(LOOSER).accepted
+    assert station.perform(UNPAIR).result is None
+    if not paired:
+        assert station.state().lab == ""
+        assert station.pairing is not None
+        journal.close()
+        assert _in_a_process(lambda: _pair(root, Steps(None))) == 0
+        earlier, offered = offered, (root / "offered").read_text()
+        assert earlier != offered, "an id is used once, also one that came to nothing"
+        station, journal = _station(root, Steps(None))
+    assert station.trust is not None
+    assert station.trust.pairing == offered
+    assert (root / FRONT_STATE / "identity.pem").exists()
+    assert (root / FRONT_STATE / "ca.pem").exists()
+    assert not station.deliver(LOOSER).accepted
+    assert station.perform(UNPAIR).result is None
+    assert station.state().desired_revision == 0
+    journal.close()
+    return paired

@@ -43,7 +43,7 @@ with PolicyReader() as reader:
         print(trouble)
 """
 LEAVING = {"AutofillAddressEnabled", "AutofillCreditCardEnabled"}
-"""Deprecated and kept on purpose (docs/decisions/0044)."""
+"""Deprecated and kept on purpose (docs/decisions/0047)."""
 PLANTED = """\
 browser:
   policies:

@@ -31,7 +31,7 @@ ENFORCER = "lab-enforcer.service"
 SEEN_S = 60
 SETTLED_S = 6
 """Chromium reads files that have not changed for 5 s. What changes in its own first seconds it may overlook
-for longer while it is kept busy (docs/decisions/0044): so it is left alone after each change."""
+for longer while it is kept busy (docs/decisions/0047): so it is left alone after each change."""
 Spoil = Callable[[bytes], bytes | None]
 
 

@@ -2,17 +2,18 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.desired import DesiredState
-from contract.exchange import Answer, Ask, Command, CommandResult, Fault, Position, Signed
-from contract.identity import controller_name, is_label, station_name
-from contract.pairing import PairDone, PairFinish, PairOffer, PairStart, confirmation
-from contract.sentence import Sentence
+from contract.desired import DesiredState, HostName, HostPattern, KeyChord, SysctlKey, SysctlValue
+from contract.exchange import Answer, Ask, Command, CommandId, CommandResult, Fault, Position, Signed
+from contract.identity import LabId, PairingId, StationId, controller_name, is_label, station_name
+from contract.pairing import Offered, PairDone, PairFinish, PairOffer, PairStart, confirmation
+from contract.sentence import Place, Sentence
 from contract.session import Proof
 from contract.status import Condition, Facts, StatusReport
 from contract.wire import MAX_MESSAGE_BYTES, ContractError, Message, decode, encode
@@ -72,6 +73,29 @@ def test_a_time_without_a_zone_is_refused() -> None:
         decode(Ask, b'{"contract":1,"at":"2026-11-23T12:00:00"}')
 
 
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        (LabId, "riva"),
+        (StationId, "pc-03"),
+        (PairingId, "0" * 32),
+        (CommandId, "0" * 32),
+        (SysctlKey, "kernel.sysrq"),
+        (SysctlValue, "1 0"),
+        (HostName, "192.0.2.10"),
+        (HostPattern, ".inps.it"),
+        (KeyChord, "C-n"),
+        (Place, "count"),
+    ],
+)
+def test_a_word_ends_where_its_pattern_does(kind: Any, value: str) -> None:
+    """`$` would let a line end pass, which makes two lines of what is written into a file as one."""
+    assert msgspec.convert(value, kind) == value
+    for spoilt in (value + "\n", "\n" + value, value + "\n" + value):
+        with pytest.raises(msgspec.ValidationError):
+            msgspec.convert(spoilt, kind)
+
+
 @given(st.text(max_size=40))
 def test_a_label_makes_names_that_say_who(text: str) -> None:
     if is_label(text):
@@ -80,25 +104,25 @@ def test_a_label_makes_names_that_say_who(text: str) -> None:
         assert "." not in text
 
 
+_words = st.text("ab", max_size=3)
+_offered = st.builds(Offered, _words, _words, st.binary(max_size=4), st.binary(max_size=4))
 START = PairStart(contract=1, message=b"a", lab="riva", ca=b"ca", signing_key=b"k" * 32)
 
 
 @given(
-    st.tuples(st.sampled_from("ab"), st.binary(max_size=4), st.binary(max_size=4)),
-    st.tuples(st.sampled_from("ab"), st.binary(max_size=4), st.binary(max_size=4)),
+    _offered,
+    _offered,
     st.binary(max_size=4),
     st.binary(max_size=4),
 )
-def test_no_two_transcripts_are_alike(
-    one: tuple[str, bytes, bytes], two: tuple[str, bytes, bytes], here: bytes, there: bytes
-) -> None:
+def test_no_two_transcripts_are_alike(one: Offered, two: Offered, here: bytes, there: bytes) -> None:
     first = confirmation(b"key", "station", START, one, here)
     second = confirmation(b"key", "station", START, two, there)
     assert (first == second) == ((one, here) == (two, there))
 
 
 def test_the_two_sides_do_not_prove_the_same_thing() -> None:
-    parts = ("pc-01", b"m", b"r")
+    parts = Offered("0" * 32, "pc-01", b"m", b"r")
     assert confirmation(b"k", "station", START, parts, b"") != confirmation(
         b"k", "controller", START, parts, b""
     )

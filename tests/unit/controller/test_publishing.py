@@ -40,10 +40,10 @@ class Office:
         books = Books("fontana", self.database, self.store, self.pki, Clock())
         self.publishing = Publishing(books, self.folder, ("192.168.10.1",))
 
-    def stations(self, *names: str) -> None:
+    def stations(self, *names: str, pairing: str = "a" * 32) -> None:
         with self.database.write() as tx:
             for name in names:
-                self.store.put_station(tx, Station(name, "10.0.0.1", 7443, NOW))
+                self.store.put_station(tx, Station(name, "10.0.0.1", 7443, NOW, pairing))
             self.publishing.joined(tx)
 
     def layer(self, text: str, path: str = "layers/lab.yaml") -> None:
@@ -159,6 +159,22 @@ def test_a_pc_that_joins_gets_what_its_lab_has(office: Office) -> None:
     office.stations("pc-03")
     assert office.state("pc-03").revision == 2
     assert office.state("pc-01").revision == 1
+
+
+def test_a_pc_that_is_paired_again_is_told_the_same_for_its_new_pairing_and_nobody_else_is(
+    office: Office,
+) -> None:
+    office.publish()
+    office.publishing.set_group("aula", ["pc-02"])
+    before = office.state("pc-02")
+    office.stations("pc-02", pairing="b" * 32)
+    after = office.state("pc-02")
+    assert (before.pairing, after.pairing) == ("a" * 32, "b" * 32)
+    assert (after.revision, after.resources) == (before.revision + 1, before.resources)
+    assert (office.state("pc-01").revision, office.state("pc-01").pairing) == (1, "a" * 32)
+    with office.database.read() as tx:
+        assert office.store.groups(tx) == {"aula": ["pc-02"]}
+    assert office.publish().changed == {}
 
 
 def test_the_labs_time_servers_serve_where_no_layer_names_any(office: Office) -> None:

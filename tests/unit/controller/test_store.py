@@ -5,10 +5,13 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import text
+from sqlalchemy import create_engine, text
 
+from controller.store import migrations
 from controller.store.database import Database, StoreError, open_database
 from controller.store.repositories import Desired, Issued, LabStore, Publication, Report, Station, digest
 from controller.store.tables import metadata
@@ -18,7 +21,7 @@ STORE = LabStore("fontana")
 
 
 def station(name: str = "pc-01", address: str = "10.0.0.1") -> Station:
-    return Station(name, address, 7443, AT)
+    return Station(name, address, 7443, AT, "a" * 32)
 
 
 def desired(name: str = "pc-01", revision: int = 1, content: str = "c1") -> Desired:
@@ -40,7 +43,7 @@ def test_a_station_comes_moves_and_goes_with_all_that_is_its(database: Database)
         STORE.set_group(tx, "aula", ["pc-01", "pc-02"])
         STORE.move_station(tx, "pc-01", "10.0.0.9", 7444)
     with database.read() as tx:
-        assert STORE.station(tx, "pc-01") == Station("pc-01", "10.0.0.9", 7444, AT)
+        assert STORE.station(tx, "pc-01") == Station("pc-01", "10.0.0.9", 7444, AT, "a" * 32)
         assert [one.station for one in STORE.reports(tx)] == ["pc-01"]
     with database.write() as tx:
         STORE.drop_station(tx, "pc-01")
@@ -54,7 +57,7 @@ def test_a_station_comes_moves_and_goes_with_all_that_is_its(database: Database)
 def test_instants_keep_their_moment_whatever_zone_they_came_in(database: Database) -> None:
     rome = timezone(timedelta(hours=2))
     with database.write() as tx:
-        STORE.put_station(tx, Station("pc-01", "10.0.0.1", 7443, AT.astimezone(rome)))
+        STORE.put_station(tx, Station("pc-01", "10.0.0.1", 7443, AT.astimezone(rome), "a" * 32))
     with database.read() as tx:
         found = STORE.station(tx, "pc-01")
     assert found is not None
@@ -64,7 +67,7 @@ def test_instants_keep_their_moment_whatever_zone_they_came_in(database: Databas
 
 def test_a_naive_instant_is_a_bug(database: Database) -> None:
     with pytest.raises(Exception, match="time zone"), database.write() as tx:
-        STORE.put_station(tx, Station("pc-01", "10.0.0.1", 7443, AT.replace(tzinfo=None)))
+        STORE.put_station(tx, Station("pc-01", "10.0.0.1", 7443, AT.replace(tzinfo=None), "a" * 32))
 
 
 def test_the_counter_only_grows_and_can_jump(database: Database) -> None:
@@ -168,6 +171,28 @@ def test_opening_again_keeps_everything(tmp_path: Path) -> None:
     with again.read() as tx:
         assert STORE.station(tx, "pc-01") == station()
     again.close()
+
+
+def test_who_was_paired_before_pairings_had_ids_stays_and_is_told_anew(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'lab.sqlite'}"
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.execute(
+            text("INSERT INTO stations VALUES ('fontana', 'pc-01', '10.0.0.1', 7443, '2026-11-23 09:00:00')")
+        )
+        connection.execute(
+            text("INSERT INTO desired VALUES ('fontana', 'pc-01', 1, 'citizen', 1, 'c', x'7b7d', x'00')")
+        )
+    engine.dispose()
+    now = open_database(url)
+    with now.read() as tx:
+        assert STORE.station(tx, "pc-01") == Station("pc-01", "10.0.0.1", 7443, AT, "0" * 32)
+        assert STORE.desired(tx) == {}
+    now.close()
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def view() -> View:
 
 
 def test_status_and_inventory_carry_no_control_characters(view: View) -> None:
-    row = Station("pc-01", "10.0.0.3", 7443, datetime(2026, 1, 1, tzinfo=UTC))
+    row = Station("pc-01", "10.0.0.3", 7443, datetime(2026, 1, 1, tzinfo=UTC), "a" * 32)
     shown = [show_status(view, "citizen", 7), show_inventory(row, view, None)]
     said = [text for one in shown for text in strings(one.model_dump())]
     assert [text for text in said if not text.isprintable()] == []

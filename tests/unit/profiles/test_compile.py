@@ -17,7 +17,9 @@ NOW = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 
 
 def state(resolved: Resolved, revision: int = 1) -> DesiredState:
-    return compile(resolved, lab="lazio-01", station="pc-03", revision=revision, issued_at=NOW)
+    return compile(
+        resolved, lab="lazio-01", station="pc-03", pairing="0" * 32, revision=revision, issued_at=NOW
+    )
 
 
 def hall(layer: str = "") -> Resolved:
@@ -210,6 +212,7 @@ def test_the_first_state_of_a_station_is_all_new() -> None:
         contract=CONTRACT,
         lab="l",
         station="s",
+        pairing="0" * 32,
         revision=1,
         profile="p",
         issued_at=NOW,
