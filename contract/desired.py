@@ -24,6 +24,8 @@ HostPattern = Annotated[
         pattern=r"\A\.?[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*\Z"
     ),
 ]
+Language = Literal["it", "en", "ro"]
+"""What a citizen reads in."""
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 KeyChord = Annotated[str, msgspec.Meta(pattern=r"\A(?:[CASW]-){0,4}[A-Za-z0-9_]{1,40}\Z")]
 UserName = Annotated[str, msgspec.Meta(pattern=r"\A[a-z_][a-z0-9_-]{0,31}\Z")]
@@ -133,9 +135,44 @@ class Session(Message, frozen=True):
     """Citizens' sessions on this PC: a screen, a desktop, and a browser between start and end."""
 
     start_page: Annotated[str, msgspec.Meta(pattern=r"\A[a-z]+://[^\s\x00-\x20\x7f\"\\`$]{1,2000}\Z")]
-    language: Literal["it", "en", "ro"] = "it"
+    language: Language = "it"
     user: UserName = "kiosk"
     """The account that is wiped; the units name the same."""
+
+
+Words = Annotated[str, msgspec.Meta(max_length=400)]
+WebAddress = Annotated[str, msgspec.Meta(pattern=r"\Ahttps?://[!-~]+\Z", max_length=2000)]
+
+
+class Texts(Message, frozen=True):
+    """The same words in the citizens' languages; where one is empty, the Italian ones stand in."""
+
+    it: Annotated[str, msgspec.Meta(min_length=1, max_length=400)]
+    en: Words = ""
+    ro: Words = ""
+
+
+class StartTile(Message, frozen=True):
+    """One way out of the start page: its name, what it is good for in plain words, and its address."""
+
+    title: Texts
+    url: WebAddress
+    about: Texts | None = None
+
+
+class StartPage(Message, frozen=True):
+    """The page on the PC itself that a session begins with.
+
+    `help` says where help is to be had, `languages` names the choice of
+    languages to who does not see it; `language` is the one that opens first.
+    """
+
+    title: Texts
+    about: Texts
+    help: Texts
+    languages: Texts
+    tiles: Annotated[tuple[StartTile, ...], msgspec.Meta(min_length=1, max_length=100)]
+    language: Language = "it"
 
 
 class Resources(Message, frozen=True):
@@ -146,6 +183,7 @@ class Resources(Message, frozen=True):
     desktop: Desktop | None = None
     time: TimeSync | None = None
     network: Network | None = None
+    start_page: StartPage | None = None
     console: Console | None = None
     storage: Storage | None = None
     boot: Boot | None = None

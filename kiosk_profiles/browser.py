@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 from pydantic import Field, JsonValue
 
-from kiosk_profiles.profile import Strict
+from contract.start import LANGUAGES, start_address
+from kiosk_profiles.profile import Strict, Text
 
 PROXY_POLICIES: dict[str, Any] = {
     "ProxySettings": {
@@ -22,6 +23,20 @@ PROXY_POLICIES: dict[str, Any] = {
 
 PRINT_PAGES = ("chrome://print", "chrome-untrusted://print")
 """Without these two the print preview hangs (seen with Chromium 156)."""
+
+
+START_PAGES = tuple(start_address(language) for language in LANGUAGES)
+"""The PC's own start page, file by file: no other `file:` address opens (seen with Chromium 156)."""
+
+OWN_PAGES = (*PRINT_PAGES, *START_PAGES)
+"""What is opened and is on no host."""
+
+
+class StartWords(Strict):
+    """browser/start-page.yaml."""
+
+    help: Text
+    languages: Text
 
 
 class PolicyGroup(Strict):

@@ -11,6 +11,8 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, TypeVar
 
+import msgspec
+
 from contract.desired import (
     Boot,
     BrowserPolicy,
@@ -18,19 +20,24 @@ from contract.desired import (
     DesiredState,
     Desktop,
     Kernel,
+    Language,
     Network,
     Printer,
     Printing,
     Resources,
     Session,
+    StartPage,
+    StartTile,
     Storage,
+    Texts,
     TimeSync,
 )
+from contract.start import start_address
 from contract.wire import CONTRACT
 from kiosk_profiles import browser
 from kiosk_profiles.hosts import Pattern, parse_pattern
 from kiosk_profiles.layers import PLAIN, SECTIONS, Setting, Settings, Source
-from kiosk_profiles.profile import Language, Tile
+from kiosk_profiles.profile import Text, Tile
 from kiosk_profiles.services import Bundle
 
 MAX_ALLOW = 1000
@@ -58,15 +65,47 @@ class PlacedBundle:
     lines: Mapping[str, int]
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a tile leads, and the words on it."""
+
+    title: Text
+    about: Text | None
+    url: str
+
+
 @dataclass(frozen=True, eq=False)
 class Resolved:
     """A profile with every layer laid over it and its services found. `base` is the lock-down's rows."""
 
     profile: str
-    title: str
+    title: Text
+    description: Text
     settings: Settings
     services: Mapping[str, PlacedBundle]
     base: tuple[Row, ...]
+    start_words: browser.StartWords
+
+    @cached_property
+    def tiles(self) -> tuple[tuple[Place, Source], ...]:
+        """Where each tile leads and who put it there; a tile that leads nowhere is left out."""
+        found = ((tile_place(self, setting.value), setting.source) for _, setting in self.chosen("tiles"))
+        return tuple((place, source) for place, source in found if place is not None)
+
+    @property
+    def own_start(self) -> Source | None:
+        """Who asks for the PC's own start page: the first tile, where no address is named to start with."""
+        if ("start_page",) in self.settings or not self.managed("browser") or not self.tiles:
+            return None
+        return self.tiles[0][1]
+
+    @property
+    def start(self) -> Setting | None:
+        """The address that a session begins with."""
+        own = self.own_start
+        if own is not None:
+            return Setting(start_address(self.language), own)
+        return self.settings.get(("start_page",))
 
     @cached_property
     def rows(self) -> tuple[Row, ...]:
@@ -82,7 +121,7 @@ class Resolved:
     def allow(self) -> tuple[Pattern, ...]:
         """The web addresses that are open (the browser's own print pages left out)."""
         found = (row.value for row in self.rows if row.path == "browser.allow")
-        return tuple(parse_pattern(text) for text in found if text not in browser.PRINT_PAGES)
+        return tuple(parse_pattern(text) for text in found if text not in browser.OWN_PAGES)
 
     @cached_property
     def deny(self) -> tuple[Pattern, ...]:
@@ -136,14 +175,14 @@ def explain(resolved: Resolved) -> tuple[Row, ...]:
     return resolved.rows
 
 
-def tile_target(resolved: Resolved, tile: Tile) -> tuple[str, str] | None:
-    """Title and address of a tile; None where its service is missing or has no page of its own."""
+def tile_place(resolved: Resolved, tile: Tile) -> Place | None:
+    """Where a tile leads; None where its service is missing or has no page of its own."""
     if tile.service is None:
-        return (tile.title.say(resolved.language), tile.url) if tile.title and tile.url else None
+        return Place(tile.title, tile.about, tile.url) if tile.title and tile.url else None
     placed = resolved.services.get(tile.service)
     if placed is None or placed.bundle.start is None:
         return None
-    return placed.bundle.title.say(resolved.language), placed.bundle.start
+    return Place(placed.bundle.title, placed.bundle.about, placed.bundle.start)
 
 
 def _row(path: str, value: Any, source: Source) -> Row:
@@ -156,6 +195,8 @@ def _rows(resolved: Resolved) -> Iterator[Row]:
             yield _row(section, None, resolved.settings[(section,)].source)
     if resolved.managed("browser"):
         yield from _browser_rows(resolved)
+    if resolved.own_start is not None:
+        yield from _start_rows(resolved)
     if resolved.managed("network"):
         yield from _network_rows(resolved)
     for key, setting in sorted(resolved.settings.items()):
@@ -175,8 +216,7 @@ def _rows(resolved: Resolved) -> Iterator[Row]:
 
 def _browser_rows(resolved: Resolved) -> Iterator[Row]:
     policies: dict[str, Row] = {row.path: row for row in resolved.base}
-    start = resolved.settings.get(("start_page",))
-    if start is not None:
+    if (start := resolved.start) is not None:
         _put(policies, browser.start_page_policies(start.value), start.source)
     downloads = resolved.value("browser", "downloads") is not False
     for name in ("downloads", "uploads", "printing"):
@@ -191,7 +231,16 @@ def _browser_rows(resolved: Resolved) -> Iterator[Row]:
         if key[:2] == ("browser", "policies"):
             _put(policies, {key[2]: setting.value}, setting.source)
     yield from (policies[path] for path in sorted(policies))
-    yield from _tile_rows(resolved)
+    yield from _open_rows(resolved)
+
+
+def _open_rows(resolved: Resolved) -> Iterator[Row]:
+    """What the browser opens, and the tiles that lead there."""
+    for place, source in resolved.tiles:
+        tile = {"name": place.title.say(resolved.language), "url": place.url}
+        yield _row("browser.tile", tile, source)
+    if resolved.own_start is not None:
+        yield from (_row("browser.allow", page, resolved.own_start) for page in browser.START_PAGES)
     printing = resolved.settings.get(("browser", "printing"))
     if printing is not None and printing.value:
         yield from (_row("browser.allow", page, printing.source) for page in browser.PRINT_PAGES)
@@ -220,11 +269,16 @@ def _network_rows(resolved: Resolved) -> Iterator[Row]:
             yield _row("network.allow", key[2], setting.source)
 
 
-def _tile_rows(resolved: Resolved) -> Iterator[Row]:
-    for _, setting in resolved.chosen("tiles"):
-        target = tile_target(resolved, setting.value)
-        if target is not None:
-            yield _row("browser.tile", {"name": target[0], "url": target[1]}, setting.source)
+def _start_rows(resolved: Resolved) -> Iterator[Row]:
+    """The start page, in all its languages."""
+    for place, source in resolved.tiles:
+        about = {"about": _texts(place.about)} if place.about is not None else {}
+        tile = {"title": _texts(place.title), **about, "url": place.url}
+        yield _row("start_page.tiles", tile, source)
+
+
+def _texts(text: Text) -> dict[str, str]:
+    return text.model_dump(exclude_none=True)
 
 
 def _put(policies: dict[str, Row], values: Mapping[str, Any], source: Source) -> None:
@@ -252,6 +306,7 @@ def _fold(resolved: Resolved) -> Resources:
         network=_network(resolved, found) if resolved.managed("network") else None,
         kernel=Kernel(sysctl=sysctl) if sysctl else None,
         desktop=_desktop(found) if resolved.managed("desktop") else None,
+        start_page=_start_page(resolved, found) if "start_page.tiles" in found else None,
         console=_plain(Console, "console", found),
         storage=_plain(Storage, "storage", found),
         boot=_plain(Boot, "boot", found),
@@ -281,8 +336,22 @@ def _browser_policy(
     policies["URLBlocklist"] = [*policies.get("URLBlocklist", ()), *denied]
     if resolved.managed("network"):
         policies |= browser.PROXY_POLICIES
-    policies |= browser.bookmark_policies(resolved.title, found.get("browser.tile", []))
+    policies |= browser.bookmark_policies(
+        resolved.title.say(resolved.language), found.get("browser.tile", [])
+    )
     return BrowserPolicy(policies=policies, allow=tuple(sorted(set(found.get("browser.allow", ())))))
+
+
+def _start_page(resolved: Resolved, found: Mapping[str, list[Any]]) -> StartPage:
+    words = resolved.start_words
+    return StartPage(
+        title=Texts(**_texts(resolved.title)),
+        about=Texts(**_texts(resolved.description)),
+        help=Texts(**_texts(words.help)),
+        languages=Texts(**_texts(words.languages)),
+        tiles=tuple(msgspec.convert(tile, StartTile) for tile in found["start_page.tiles"]),
+        language=resolved.language,
+    )
 
 
 def _network(resolved: Resolved, found: Mapping[str, list[Any]]) -> Network:
@@ -301,10 +370,10 @@ def _printing(found: Mapping[str, list[Any]]) -> Printing:
 
 def _session(resolved: Resolved, found: Mapping[str, list[Any]]) -> Session | None:
     """Only where there is a page to begin on."""
-    start = resolved.value("start_page")
+    start = resolved.start
     if not resolved.managed("session") or not found.get("session.offered", [False])[-1] or start is None:
         return None
-    return Session(start_page=start, language=resolved.language)
+    return Session(start_page=start.value, language=resolved.language)
 
 
 def _desktop(found: Mapping[str, list[Any]]) -> Desktop:

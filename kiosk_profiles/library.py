@@ -9,7 +9,7 @@ name, or from the database, where a publication keeps them; both give the same.
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
@@ -18,14 +18,13 @@ from typing import TypeVar
 from pydantic import BaseModel
 
 from contract.identity import is_label
-from kiosk_profiles.browser import BasePolicies, PolicyNames
+from kiosk_profiles.browser import BasePolicies, PolicyNames, StartWords
 from kiosk_profiles.compile import PlacedBundle, Resolved, Row
 from kiosk_profiles.findings import Finding, ProfileError, _
 from kiosk_profiles.layers import Setting, Settings, merge, settings
 from kiosk_profiles.lint import Facts, lint
 from kiosk_profiles.loader import Loaded, load
 from kiosk_profiles.profile import Layer, Profile
-from kiosk_profiles.profile import Text as Title
 from kiosk_profiles.services import Bundle
 from kiosk_profiles.yamltext import MAX_BYTES
 
@@ -38,6 +37,7 @@ LAB_DIRECTORY = Path("/etc/lab-controller")
 LAB_FOLDERS = ("profiles", "services", "layers")
 _BASE_LAYER = "layers/base.yaml"
 _BASE_POLICIES = "browser/base.yaml"
+_START_WORDS = "browser/start-page.yaml"
 _POLICY_NAMES = "browser/policy-names.yaml"
 
 
@@ -243,7 +243,7 @@ class Library:
     def _resolve(self, profile: str, paths: Sequence[tuple[str, str]]) -> Resolved:
         errors = list(self._strays)
         merged: Settings = {}
-        title: Title | None = None
+        model: Profile | None = None
         for layer, path in paths:
             text = self._texts[path]
             loaded: Loaded[Layer] | Loaded[Profile]
@@ -251,7 +251,7 @@ class Library:
             errors.extend(loaded.findings(text.shown))
             merged = merge(merged, settings(loaded, layer, text.shown))
             if isinstance(loaded.model, Profile):
-                title = loaded.model.title
+                model = loaded.model
         services: dict[str, PlacedBundle] = {}
         for key, setting in merged.items():
             if key[0] == "services" and setting.value:
@@ -259,10 +259,17 @@ class Library:
                     services[key[1]] = self.bundle(key[1])
                 except ProfileError as error:
                     errors.extend(self._about_service(error, setting, key[1]))
-        if errors:
+        if errors or model is None:
             raise ProfileError(sorted(set(errors)))
-        resolved = Resolved(profile, profile, merged, MappingProxyType(services), self._base)
-        return replace(resolved, title=title.say(resolved.language)) if title is not None else resolved
+        return Resolved(
+            profile=profile,
+            title=model.title,
+            description=model.description,
+            settings=merged,
+            services=MappingProxyType(services),
+            base=self._base,
+            start_words=self._shipped(StartWords, _START_WORDS),
+        )
 
     @cached_property
     def _base(self) -> tuple[Row, ...]:
@@ -335,6 +342,8 @@ def _kind(path: str) -> type[BaseModel] | None:
             return BasePolicies
         case ("browser", "policy-names"):
             return PolicyNames
+        case ("browser", "start-page"):
+            return StartWords
         case ("layers", "lab" | "base"):
             return Layer
         case ("layers", "group" | "pc", name) if is_label(name):

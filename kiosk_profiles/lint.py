@@ -11,8 +11,8 @@ from functools import cache
 from importlib import resources
 from urllib.parse import urlsplit
 
-from kiosk_profiles.browser import PRINT_PAGES
-from kiosk_profiles.compile import MAX_ALLOW, PlacedBundle, Resolved, Row, tile_target
+from kiosk_profiles.browser import OWN_PAGES
+from kiosk_profiles.compile import MAX_ALLOW, PlacedBundle, Resolved, Row, tile_place
 from kiosk_profiles.findings import Finding, Severity, _, remembered
 from kiosk_profiles.hosts import Pattern, allowed, exact_pattern, parse_pattern
 from kiosk_profiles.layers import Source
@@ -99,7 +99,7 @@ def _entries(resolved: Resolved, facts: Facts) -> Iterator[Finding]:
 
 def _hosts(resolved: Resolved, facts: Facts) -> Iterator[Finding]:
     for row in resolved.rows:
-        if row.path == "browser.allow" and row.value not in PRINT_PAGES:
+        if row.path == "browser.allow" and row.value not in OWN_PAGES:
             yield from (_at(row, "error", message, hint) for message, hint in _about_host(row.value))
 
 
@@ -193,19 +193,19 @@ def _pages(resolved: Resolved, facts: Facts) -> Iterator[Finding]:
     if not resolved.managed("browser"):
         return
     start = resolved.settings.get(("start_page",))
-    if start is None:
+    if start is None and not resolved.tiles:
         first = next(iter(resolved.settings.values()))
         message = _("no start page: the browser would open on a blocked page")
-        yield _at(first.source, "error", message, _("write 'start_page: https://...'"))
-    elif not allowed(start.value, resolved.allow, resolved.deny):
+        yield _at(first.source, "error", message, _("write 'tiles: [...]', or 'start_page: https://...'"))
+    elif start is not None and not allowed(start.value, resolved.allow, resolved.deny):
         yield _at(
             start.source,
             "error",
             *_blocked(_("the start page {url} is blocked by this very profile"), start.value, resolved),
         )
     for key, setting in resolved.chosen("tiles"):
-        target = tile_target(resolved, setting.value)
-        if target is None:
+        place = tile_place(resolved, setting.value)
+        if place is None:
             message = _(
                 "the tile '{name}' leads nowhere: no such service is listed, or it has no start address",
                 name=key,
@@ -216,11 +216,11 @@ def _pages(resolved: Resolved, facts: Facts) -> Iterator[Finding]:
                 message,
                 _("add it under 'services:', or give the tile a title and a url"),
             )
-        elif not allowed(target[1], resolved.allow, resolved.deny):
+        elif not allowed(place.url, resolved.allow, resolved.deny):
             yield _at(
                 setting.source,
                 "error",
-                *_blocked(_("the tile's address {url} is blocked by this very profile"), target[1], resolved),
+                *_blocked(_("the tile's address {url} is blocked by this very profile"), place.url, resolved),
             )
 
 

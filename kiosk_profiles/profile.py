@@ -16,6 +16,7 @@ from contract.desired import (
     GrubHash,
     HostName,
     KeyChord,
+    Language,
     PrinterName,
     PrinterUri,
     RemovableMode,
@@ -25,8 +26,6 @@ from contract.desired import (
 )
 from kiosk_profiles import hosts
 from kiosk_profiles.findings import _
-
-Language = Literal["it", "en", "ro"]
 
 OWNED_POLICIES = {
     "URLAllowlist": "allow",
@@ -174,6 +173,7 @@ class Tile(Strict):
 
     service: ServiceName | None = None
     title: Text | None = None
+    about: Text | None = None
     url: Url | None = None
 
     @model_validator(mode="before")
@@ -188,7 +188,7 @@ class Tile(Strict):
                 _("a tile is either a service or a title with an address"),
                 _("write the service's name alone, or 'title: {it: ...}' and 'url: https://...'"),
             )
-        if self.service is not None and (self.title is not None or self.url is not None):
+        if self.service is not None and (self.title, self.about, self.url) != (None, None, None):
             raise refuse(
                 _("a service's tile has its own title and address"), _("write the service's name alone")
             )

@@ -46,10 +46,12 @@ class Provider(Strict):
 
 
 class Bundle(Strict):
-    """One service. `navigation` hosts may be opened as pages, frames and form targets;
+    """One service. `about` tells a citizen in plain words what it is
+    good for. `navigation` hosts may be opened as pages, frames and form targets;
     `network_only` hosts serve parts of pages and matter to a network filter alone."""
 
     title: Text
+    about: Text | None = None
     checked: Day
     evidence: Evidence
     source: Annotated[str, Field(min_length=1, max_length=400)]

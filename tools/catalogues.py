@@ -36,6 +36,7 @@ class Domain(NamedTuple):
     sources: tuple[str, ...]
     locales: Path
     keywords: Keywords
+    languages: tuple[str, ...] = LANGUAGES
 
 
 OWN: Keywords = {"_": None, "mark": None, "gettext": None, "ngettext": (1, 2)}
@@ -48,7 +49,14 @@ LABCTL = Domain(
 )
 LAB_AGENT = Domain("lab-agent", ("agent",), ROOT / "agent/locale", OWN)
 AGENTS = Domain("sentences", ("agent",), ROOT / "contract/locale", SENTENCES)
-DOMAINS = (LABCTL, LAB_AGENT, AGENTS)
+LAB_BAR = Domain(
+    "lab-bar", ("agent",), ROOT / "agent/citizen/locale", {"citizens": None, "word": None}, ("it", "en", "ro")
+)
+"""What citizens read: the session bar's own words, and the sentences that the enforcer has it show."""
+DOMAINS = (LABCTL, LAB_AGENT, AGENTS, LAB_BAR)
+
+UNREVIEWED = {"ro"}
+"""Languages whose words no native speaker has read yet; their catalogues say so."""
 
 
 def extracted(domain: Domain) -> Catalog:
@@ -75,7 +83,8 @@ def updated(domain: Domain, language: str, template: Catalog) -> Catalog:
         locale=language,
         domain=domain.name,
         project=domain.name,
-        header_comment=f"# Words of {domain.name}. Written by `python -m tools.catalogues`; translate below.",
+        header_comment=f"# Words of {domain.name}. Written by `python -m tools.catalogues`; translate below."
+        + ("\n# NOT REVIEWED by a native speaker yet." if language in UNREVIEWED else ""),
         creation_date=datetime(2026, 1, 1, tzinfo=UTC),  # a real one would differ in every run
         revision_date=datetime(2026, 1, 1, tzinfo=UTC),
         last_translator="the project",
@@ -181,7 +190,7 @@ def main() -> int:
     failed = False
     for domain in DOMAINS:
         template = extracted(domain)
-        for language in LANGUAGES:
+        for language in domain.languages:
             failed |= _bring_in_step(domain, language, template, check)
     return int(failed)
 

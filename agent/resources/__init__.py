@@ -15,9 +15,22 @@ from agent.resources import (
     network,
     printing,
     session,
+    start_page,
     storage,
     time,
 )
 
-_MODULES = (network, browser_policy, desktop, console, storage, kernel, boot, time, printing, session)
+_MODULES = (
+    network,
+    start_page,
+    browser_policy,
+    desktop,
+    console,
+    storage,
+    kernel,
+    boot,
+    time,
+    printing,
+    session,
+)
 KINDS = tuple(cast(Kind, module) for module in _MODULES)

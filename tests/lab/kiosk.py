@@ -18,8 +18,10 @@ from tests.lab.rig.inside import Inside
 
 DISPLAY = ":7"
 SIZE = (1280, 800)
-ADDRESS_BAR = (700, 99)
-"""Of Chromium's maximised window under the session bar's strip of 36 pixels."""
+BAR_HEIGHT = 56
+"""Pixels that the shipped profiles keep for the session bar."""
+ADDRESS_BAR = (700, BAR_HEIGHT + 63)
+"""Of Chromium's maximised window under that strip."""
 RC = "/etc/lab-agent/openbox/rc.xml"
 PROFILE = "/home/kiosk/profile"
 FLAGS = (
@@ -41,11 +43,11 @@ class Kiosk:
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
-        self._env = {"DISPLAY": DISPLAY, "HOME": "/home/kiosk", "LANG": "C.UTF-8"}
+        self.environment = {"DISPLAY": DISPLAY, "HOME": "/home/kiosk", "LANG": "C.UTF-8"}
 
     def run(self, *argv: str, check: bool = True) -> str:
         """Run a program as the citizen, on the screen; what it printed."""
-        return self.machine.run(argv, user="kiosk", env=self._env, check=check, timeout=30).stdout
+        return self.machine.run(argv, user="kiosk", env=self.environment, check=check, timeout=30).stdout
 
     def key(self, *chords: str) -> None:
         """Press keys as xdotool names them (ctrl+l, F11)."""
@@ -82,7 +84,7 @@ class Kiosk:
 
     def picture(self, path: Path) -> None:
         """Keep the screen as PNG, for a person to look at."""
-        shot = self.machine.run_bytes(["maim"], user="kiosk", env=self._env)
+        shot = self.machine.run_bytes(["maim"], user="kiosk", env=self.environment)
         path.write_bytes(shot.stdout)
 
     def browser(self) -> int:
@@ -101,7 +103,7 @@ def kiosk(machine: Machine, url: str, *, rc: str | None = RC, flags: Sequence[st
 
         def start(*argv: str, stdout: int = DEVNULL) -> Inside:
             return stack.enter_context(
-                machine.popen(argv, user="kiosk", env=seat._env, stdout=stdout, stderr=DEVNULL)
+                machine.popen(argv, user="kiosk", env=seat.environment, stdout=stdout, stderr=DEVNULL)
             )
 
         stack.callback(_sweep, machine)

@@ -10,6 +10,7 @@ from tests.lab.breakouts import browser, programs
 from tests.lab.breakouts.pages import PAGES
 from tests.lab.breakouts.table import FREE_RC, Attempt, Seat, Verdict, judge
 from tests.lab.breakouts.world import INSIDE, known, world
+from tests.lab.kiosk import BAR_HEIGHT
 from tests.lab.site import LAYER, Site
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
@@ -31,7 +32,7 @@ def seats(lab_of_ten: Site) -> Iterator[tuple[Seat, Seat]]:
     site.publish()
     site.labctl("unpair", free.name)
     rc = (free.root / "etc/xdg/openbox/rc.xml").read_text()
-    rc = rc.replace("</applications>", MAXIMISED).replace("<top>0</top>", "<top>36</top>", 1)
+    rc = rc.replace("</applications>", MAXIMISED).replace("<top>0</top>", f"<top>{BAR_HEIGHT}</top>", 1)
     free.run(["install", "-m", "644", "/dev/stdin", FREE_RC], input=rc)
     with (
         world(site.server, site.lab.network.net, PAGES, site.pc(3).address) as here,

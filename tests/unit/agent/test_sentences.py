@@ -21,18 +21,21 @@ from tools import catalogues
 AGENT = catalogues.ROOT / "agent"
 
 
-def calls() -> Iterator[tuple[str, ast.Call]]:
-    """Every place of the agent that makes a Sentence."""
+MAKERS = {"sentence": catalogues.AGENTS, "citizens": catalogues.LAB_BAR}
+
+
+def calls() -> Iterator[tuple[str, catalogues.Domain, ast.Call]]:
+    """Every place of the agent that makes a Sentence, and the catalogues that have to have it."""
     for path in sorted(AGENT.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 if node.func.id == "Sentence":
                     raise AssertionError(f"{path.relative_to(AGENT)}:{node.lineno}: use sentence()")
-                if node.func.id == "sentence":
-                    yield f"{path.relative_to(AGENT)}:{node.lineno}", node
+                if node.func.id in MAKERS:
+                    yield f"{path.relative_to(AGENT)}:{node.lineno}", MAKERS[node.func.id], node
 
 
-CALLS = [pytest.param(call, id=where) for where, call in calls()]
+CALLS = [pytest.param(domain, call, id=where) for where, domain, call in calls()]
 
 
 def translation(language: str) -> Callable[[str], str]:
@@ -40,15 +43,16 @@ def translation(language: str) -> Callable[[str], str]:
     return found.gettext
 
 
-@pytest.mark.parametrize("call", CALLS)
-def test_each_sentence_is_a_literal_with_words_in_both_languages_and_a_value_for_each_place(
+@pytest.mark.parametrize(("domain", "call"), CALLS)
+def test_each_sentence_is_a_literal_with_words_in_each_language_and_a_value_for_each_place(
+    domain: catalogues.Domain,
     call: ast.Call,
 ) -> None:
     first = call.args[0]
     assert isinstance(first, ast.Constant), "an f-string is one the translator never sees"
     assert isinstance(first.value, str)
-    for language in catalogues.LANGUAGES:
-        known = catalogues.read(catalogues.AGENTS, language).get(first.value)
+    for language in domain.languages:
+        known = catalogues.read(domain, language).get(first.value)
         assert known is not None, f"run python -m tools.catalogues ({language})"
         assert known.string, language
     places = {name for _text, name, spec, how in Formatter().parse(first.value) if name and not (spec or how)}

@@ -17,7 +17,7 @@ from tools import catalogues
 EACH = [
     pytest.param(domain, language, id=f"{domain.name}-{language}")
     for domain in catalogues.DOMAINS
-    for language in catalogues.LANGUAGES
+    for language in domain.languages
 ]
 
 
@@ -39,7 +39,7 @@ def test_every_message_has_words_with_the_same_placeholders(domain: catalogues.D
 
 def test_what_is_installed_finds_them() -> None:
     """gettext reads the compiled ones from inside the package, so the wheel must carry them."""
-    for language in catalogues.LANGUAGES:
+    for language in catalogues.LABCTL.languages:
         assert (files("controller.cli") / f"locale/{language}/LC_MESSAGES/labctl.mo").is_file()
     italian = gettext.translation(i18n.DOMAIN, i18n.LOCALE_DIR, languages=["it"])
     assert italian.gettext("out of service") == "fuori servizio"

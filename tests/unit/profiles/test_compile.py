@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import yaml
 from hypothesis import given, settings
 
-from contract.desired import DesiredState, Kernel, Resources
+from contract.desired import DesiredState, Kernel, Resources, StartTile, Texts
 from contract.wire import CONTRACT, decode, encode
 from kiosk_profiles.compile import Resolved, compile, explain
 from kiosk_profiles.diff import Change, diff
@@ -72,6 +72,55 @@ def test_tiles_are_bookmarks_in_the_profiles_language() -> None:
     bare = hall().resources.browser_policy
     assert bare is not None
     assert bare.policies["BookmarkBarEnabled"] is False
+
+
+TILED = """\
+title: {it: Sala, en: Hall}
+description: {it: Una sala di prova}
+allow: [".portale.test"]
+tiles: [{title: {it: Portale, ro: Portal}, about: {it: Per tutto}, url: "http://portale.test/a"}]
+language: ro
+"""
+
+
+def test_tiles_without_a_start_page_make_one_on_the_pc_itself() -> None:
+    resolved = library({"profiles/hall.yaml": TILED}).resolve("hall")
+    page = resolved.resources.start_page
+    assert page is not None
+    assert (page.title, page.about, page.language) == (
+        Texts("Sala", "Hall"),
+        Texts("Una sala di prova"),
+        "ro",
+    )
+    portal = StartTile(Texts("Portale", ro="Portal"), "http://portale.test/a", Texts("Per tutto"))
+    assert page.tiles == (portal,)
+    assert page.help.ro.startswith("Ai nevoie de ajutor?")
+    policy, network = resolved.resources.browser_policy, resolved.resources.network
+    assert policy is not None
+    assert network is not None
+    own = [f"file:///var/lib/lab-agent/start/{language}.html" for language in ("it", "en", "ro")]
+    assert policy.policies["RestoreOnStartupURLs"] == [own[2]]
+    assert policy.policies["HomepageLocation"] == own[2]
+    assert {entry for entry in policy.allow if entry.startswith("file:")} == set(own)
+    assert network.hosts == (".portale.test",)
+    assert library({"profiles/hall.yaml": TILED}).findings("hall") == ()
+    rows = {row.path: (row.layer, row.line) for row in explain(resolved)}
+    assert rows["browser.policies.RestoreOnStartupURLs"] == ("profile hall", 4)
+    assert rows["start_page.tiles"] == ("profile hall", 4)
+
+
+def test_a_start_page_of_the_labs_own_leaves_no_page_and_no_file_open() -> None:
+    files = {"profiles/hall.yaml": TILED, "layers/lab.yaml": "start_page: http://portale.test/\n"}
+    resources = library(files).resolve("hall").resources
+    assert resources.start_page is None
+    assert resources.browser_policy is not None
+    assert resources.browser_policy.policies["HomepageLocation"] == "http://portale.test/"
+    assert not any(entry.startswith("file:") for entry in resources.browser_policy.allow)
+
+
+def test_a_browser_that_is_not_managed_has_no_start_page() -> None:
+    files = {"profiles/hall.yaml": TILED, "layers/lab.yaml": "browser: null\n"}
+    assert library(files).resolve("hall").resources.start_page is None
 
 
 def test_denied_addresses_stand_with_the_deny_rules() -> None:

@@ -28,7 +28,7 @@ def test_a_lab_without_files_has_what_ships(tmp_path: Path) -> None:
 def test_the_labs_own_files_override_by_name(tmp_path: Path) -> None:
     write(tmp_path, {"profiles/citizen.yaml": HALL, "profiles/hall.yaml": HALL})
     lab = load_library([tmp_path])
-    assert lab.resolve("citizen").title == "Sala"
+    assert lab.resolve("citizen").title.it == "Sala"
     entry = lab.entry("citizen")
     assert (entry.shipped, entry.file) == (False, str(tmp_path / "profiles/citizen.yaml"))
     assert lab.entry("business").shipped

@@ -75,6 +75,17 @@ def test_who_may_have_files() -> None:
     }
 
 
+@pytest.mark.parametrize("profile", MANAGED)
+def test_the_start_page_that_ships_is_whole_in_three_languages(profile: str) -> None:
+    page = LAB.resolve(profile).resources.start_page
+    assert page is not None
+    texts = [page.title, page.about, page.help, page.languages]
+    for tile in page.tiles:
+        assert tile.about is not None
+        texts += [tile.title, tile.about]
+    assert all(text.en and text.ro for text in texts)
+
+
 def test_maintenance_leaves_browser_and_screen_alone() -> None:
     resources = LAB.resolve("maintenance").resources
     assert resources.browser_policy is None

@@ -1,0 +1,170 @@
+"""What the bar shows, and what a press of a button means: pure, with the time as an argument.
+
+    Model (what is known) -> view(model, clock, monotonic) -> View (words and buttons)
+
+The bar decides nothing about a session: it shows what the enforcer says and
+passes on what the citizen asks. Only the question "end it?" is its own, so
+that one slip of the finger ends nothing.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from agent.citizen.messages import LANGUAGES, State, ask_line
+from agent.citizen.words import say, word
+
+SOON_S = 300.0
+"""From when on the time left stands out: the enforcer's own warnings begin about there."""
+
+HELP, MORE_TIME, END, END_YES, END_NO = "help", "more-time", "end", "end-yes", "end-no"
+NAMES = {
+    HELP: word("Help"),
+    MORE_TIME: word("More time"),
+    END: word("End session"),
+    END_YES: word("Yes, end"),
+    END_NO: word("No, go on"),
+}
+"""Every button but those of the languages, in the order in which they stand."""
+
+REFUSED = word("This address is not open in this lab. Ask the operator.")
+AWAY = word("Your request did not get through. Ask the operator.")
+_QUESTION = word("End the session? Everything you did here is deleted.")
+_UNKNOWN = word("One moment, please.")
+_STATES = {
+    "available": word("This PC is free."),
+    "active": "",
+    "ending": word("The session is ending."),
+    "wiping": word("What you did here is being deleted. One moment, please."),
+    "out-of-service": word("This PC is out of service. Ask the operator."),
+}
+_TIME_LEFT = word("Time left")
+_BUTTONS: dict[str, tuple[str, ...]] = {
+    "available": (HELP,),
+    "active": (HELP, MORE_TIME, END),
+    "out-of-service": (HELP,),
+}
+
+
+@dataclass(frozen=True)
+class Model:
+    """All that the bar knows. `state` is None until the enforcer has spoken, and while it is away."""
+
+    state: State | None = None
+    language: str = "it"
+    asking: bool = False
+    """Whether the citizen is being asked if the session shall end."""
+    notice: str = ""
+    """What the bar has to say itself (REFUSED, AWAY)."""
+
+
+@dataclass(frozen=True)
+class View:
+    """What is on the screen. `left` is empty where there is no end; `urgent` where little is left.
+
+    `loud` is a line about what the citizen has just done.
+    """
+
+    clock: str
+    left_name: str
+    left: str
+    urgent: bool
+    line: str
+    loud: bool
+    buttons: tuple[tuple[str, str], ...]
+    """Which buttons are there, and their words."""
+    language: str
+
+
+def view(model: Model, clock: datetime, monotonic: float) -> View:
+    """What to show at a moment."""
+    left = _left_s(model, monotonic)
+    return View(
+        clock=f"{clock:%H:%M}",
+        left_name=say(_TIME_LEFT, model.language) if left is not None else "",
+        left=_duration(left) if left is not None else "",
+        urgent=left is not None and left <= SOON_S,
+        line=_line(model),
+        loud=model.asking or bool(model.notice),
+        buttons=tuple((name, say(NAMES[name], model.language)) for name in _buttons(model)),
+        language=model.language,
+    )
+
+
+def until_next(model: Model, clock: datetime, monotonic: float) -> float:
+    """Seconds until `view` says something else although nothing has happened."""
+    minute = 60 - clock.second - clock.microsecond / 1e6
+    left = _left_s(model, monotonic)
+    if not left:
+        return minute
+    step = left % 60 if left > 60 else left % 1
+    return min(minute, (step or 1.0) + 0.01)
+
+
+def heard(model: Model, state: State | None) -> Model:
+    """After a word of the enforcer's; None is that the link to it broke."""
+    if state is None:
+        return replace(model, state=None, asking=False)
+    asking = model.asking and state.state == "active"
+    notice = "" if model.notice == AWAY else model.notice
+    return replace(model, state=state, language=state.language, asking=asking, notice=notice)
+
+
+def seen(model: Model, *, refused: bool) -> Model:
+    """After the active window got another title: whether it is that of an address that was refused."""
+    return replace(model, notice=REFUSED if refused else "")
+
+
+def pressed(model: Model, button: str) -> tuple[Model, bytes]:
+    """After a press: the model, and the line to send (empty: none)."""
+    if button in LANGUAGES:
+        return replace(model, language=button), ask_line("language", button)
+    if button not in _buttons(model):
+        return model, b""
+    match button:
+        case "end":
+            return replace(model, asking=True), b""
+        case "end-no":
+            return replace(model, asking=False), b""
+        case "end-yes":
+            return replace(model, asking=False), ask_line("end")
+    return model, ask_line(button)
+
+
+def unsent(model: Model) -> Model:
+    """After a line that could not be sent: the citizen must not wait for nobody."""
+    return replace(model, notice=AWAY)
+
+
+def _buttons(model: Model) -> tuple[str, ...]:
+    if model.asking:
+        return (END_YES, END_NO)
+    if model.state is None:
+        return ()
+    found = _BUTTONS.get(model.state.state, ())
+    return tuple(name for name in found if name != MORE_TIME or model.state.ends_in_s is not None)
+
+
+def _line(model: Model) -> str:
+    if model.asking:
+        return say(_QUESTION, model.language)
+    if model.notice:
+        return say(model.notice, model.language)
+    if model.state is None:
+        return say(_UNKNOWN, model.language)
+    if model.state.sentence.text:
+        return model.state.sentence.said(lambda text: say(text, model.language))
+    return say(_STATES[model.state.state], model.language)
+
+
+def _left_s(model: Model, monotonic: float) -> float | None:
+    if model.state is None or model.state.ends_in_s is None:
+        return None
+    return max(0.0, model.state.ends_in_s - (monotonic - model.state.at))
+
+
+def _duration(seconds: float) -> str:
+    """Minutes that have begun count as whole ones; the last minute is told in seconds."""
+    if seconds <= 60:
+        return f"{-int(-seconds // 1)} s"
+    minutes = -int(-seconds // 60)
+    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"

@@ -1,0 +1,217 @@
+"""What the bar needs of the X server and GTK has no words for: a second connection, by libX11 itself.
+
+The strip that maximised windows leave free, the key that leads to the bar, and
+the title of the active window. All of it comes as events; nothing is polled.
+"""
+
+import contextlib
+import ctypes
+from collections.abc import Iterator
+from ctypes import (
+    POINTER,
+    Structure,
+    Union,
+    byref,
+    c_char_p,
+    c_int,
+    c_long,
+    c_ubyte,
+    c_uint,
+    c_ulong,
+    c_void_p,
+)
+from typing import Literal
+
+Event = Literal["key", "title", "area"]
+
+_KEY_PRESS, _PROPERTY, _CLIENT_MESSAGE = 2, 28, 33
+_PROPERTY_MASK, _SUBSTRUCTURE_MASKS = 1 << 22, (1 << 19) | (1 << 20)
+_LOCKS = (0, 1 << 1, 1 << 4, (1 << 1) | (1 << 4))
+"""CapsLock and NumLock: a key is another one while they are on."""
+_CARDINAL, _ANY = 6, 0
+_LONGEST_TITLE = 2048
+
+
+class _Key(Structure):
+    _fields_ = (
+        ("type", c_int), ("serial", c_ulong), ("sent", c_int), ("display", c_void_p),
+        ("window", c_ulong), ("root", c_ulong), ("subwindow", c_ulong), ("time", c_ulong),
+    )  # fmt: skip
+
+
+class _Property(Structure):
+    _fields_ = (
+        ("type", c_int), ("serial", c_ulong), ("sent", c_int), ("display", c_void_p),
+        ("window", c_ulong), ("atom", c_ulong), ("time", c_ulong), ("state", c_int),
+    )  # fmt: skip
+
+
+class _Message(Structure):
+    _fields_ = (
+        ("type", c_int), ("serial", c_ulong), ("sent", c_int), ("display", c_void_p),
+        ("window", c_ulong), ("message", c_ulong), ("format", c_int), ("data", c_long * 5),
+    )  # fmt: skip
+
+
+class _XEvent(Union):
+    _fields_ = (
+        ("type", c_int), ("key", _Key), ("property", _Property), ("message", _Message), ("pad", c_long * 24),
+    )  # fmt: skip
+
+
+_ErrorHandler = ctypes.CFUNCTYPE(c_int, c_void_p, c_void_p)
+
+
+def _library() -> ctypes.CDLL:
+    x = ctypes.CDLL("libX11.so.6")
+    for name, returns, takes in (
+        ("XOpenDisplay", c_void_p, (c_char_p,)),
+        ("XDefaultRootWindow", c_ulong, (c_void_p,)),
+        ("XConnectionNumber", c_int, (c_void_p,)),
+        ("XInternAtom", c_ulong, (c_void_p, c_char_p, c_int)),
+        ("XSelectInput", c_int, (c_void_p, c_ulong, c_long)),
+        ("XKeysymToKeycode", c_ubyte, (c_void_p, c_ulong)),
+        ("XGrabKey", c_int, (c_void_p, c_int, c_uint, c_ulong, c_int, c_int, c_int)),
+        ("XPending", c_int, (c_void_p,)),
+        ("XNextEvent", c_int, (c_void_p, POINTER(_XEvent))),
+        ("XSendEvent", c_int, (c_void_p, c_ulong, c_int, c_long, POINTER(_XEvent))),
+        ("XSync", c_int, (c_void_p, c_int)),
+        ("XFree", c_int, (c_void_p,)),
+        ("XChangeProperty", c_int, (c_void_p, c_ulong, c_ulong, c_ulong, c_int, c_int, c_void_p, c_int)),
+        ("XGetWindowProperty", c_int, (
+            c_void_p, c_ulong, c_ulong, c_long, c_long, c_int, c_ulong,
+            POINTER(c_ulong), POINTER(c_int), POINTER(c_ulong), POINTER(c_ulong), POINTER(c_void_p),
+        )),
+        ("XSetErrorHandler", c_void_p, (_ErrorHandler,)),
+    ):  # fmt: skip
+        function = getattr(x, name)
+        function.restype, function.argtypes = returns, takes
+    return x
+
+
+class Screen:
+    """The default screen, seen by a connection of its own. Raises OSError where there is none."""
+
+    def __init__(self) -> None:
+        self._x = _library()
+        self._display = self._x.XOpenDisplay(None)
+        if not self._display:
+            raise OSError("there is no X server on this display")
+        self._root = self._x.XDefaultRootWindow(self._display)
+        self._watched = 0
+        self._own = 0
+        self._before = 0
+        self.pressed_at = 0
+        """The X server's time of the last press of the bar's key."""
+        # Windows go while they are being asked about: that is no error of ours. Others keep their handler.
+        self._handler = _ErrorHandler(self._on_error)
+        self._next = ctypes.cast(self._x.XSetErrorHandler(self._handler), _ErrorHandler)
+        self._x.XSelectInput(self._display, self._root, _PROPERTY_MASK)
+        self._follow()
+
+    def fileno(self) -> int:
+        """The connection's descriptor; call `events` when there is something to read, and once at first."""
+        number: int = self._x.XConnectionNumber(self._display)
+        return number
+
+    def reserve(self, window: int, width: int, height: int) -> None:
+        """Have window managers keep a strip at the top for `window`, which is the bar."""
+        self._own = window
+        for name, values in (
+            ("_NET_WM_STRUT", (0, 0, height, 0)),
+            ("_NET_WM_STRUT_PARTIAL", (0, 0, height, 0, 0, 0, 0, 0, 0, max(width - 1, 0), 0, 0)),
+        ):
+            data = (c_long * len(values))(*values)
+            self._x.XChangeProperty(
+                *(self._display, window, self._atom(name), _CARDINAL, 32, 0),
+                *(ctypes.cast(data, c_void_p), len(values)),
+            )
+        self._x.XSync(self._display, 0)
+
+    def grab(self, keysym: int) -> None:
+        """Take a key for the bar, whatever has the focus."""
+        code = self._x.XKeysymToKeycode(self._display, keysym)
+        for locks in _LOCKS:
+            self._x.XGrabKey(self._display, code, locks, self._root, 1, 1, 1)
+        self._x.XSync(self._display, 0)
+
+    def events(self) -> Iterator[Event]:
+        """What has happened since the last call."""
+        event = _XEvent()
+        while self._x.XPending(self._display):
+            self._x.XNextEvent(self._display, byref(event))
+            if event.type == _KEY_PRESS:
+                self.pressed_at = event.key.time
+                yield "key"
+            elif event.type == _PROPERTY and event.property.window == self._root:
+                if event.property.atom == self._atom("_NET_ACTIVE_WINDOW") and self._follow():
+                    yield "title"
+                if event.property.atom == self._atom("_NET_WORKAREA"):
+                    yield "area"
+            elif event.type == _PROPERTY and event.property.atom == self._atom("_NET_WM_NAME"):
+                yield "title"
+
+    @property
+    def title(self) -> str:
+        """The title of the active window, of the last one that was not the bar."""
+        return self._text(self._before, "_NET_WM_NAME") if self._before else ""
+
+    @property
+    def top(self) -> int:
+        """How many pixels at the top the window manager keeps free of windows; 0 where it does not say."""
+        area = self._numbers(self._root, "_NET_WORKAREA")
+        return area[1] if len(area) >= 4 else 0
+
+    def activate(self, window: int = 0) -> None:
+        """Have the window manager give `window` the keyboard; 0 is the window that had it before the bar."""
+        window = window or self._before
+        if not window:
+            return
+        event = _XEvent()
+        event.message.type, event.message.window = _CLIENT_MESSAGE, window
+        event.message.message, event.message.format = self._atom("_NET_ACTIVE_WINDOW"), 32
+        event.message.data = (c_long * 5)(2, self.pressed_at, 0, 0, 0)  # 2: as a pager, which is obeyed
+        self._x.XSendEvent(self._display, self._root, 0, _SUBSTRUCTURE_MASKS, byref(event))
+        self._x.XSync(self._display, 0)
+
+    def _follow(self) -> bool:
+        """Watch the active window's title instead of the last one's; whether it is another window."""
+        found = self._numbers(self._root, "_NET_ACTIVE_WINDOW")
+        active = found[0] if found else 0
+        if active in (0, self._own, self._watched):
+            return False
+        if self._watched:
+            self._x.XSelectInput(self._display, self._watched, 0)
+        self._watched = self._before = active
+        self._x.XSelectInput(self._display, active, _PROPERTY_MASK)
+        self._x.XSync(self._display, 0)
+        return True
+
+    def _atom(self, name: str) -> int:
+        atom: int = self._x.XInternAtom(self._display, name.encode(), 0)
+        return atom
+
+    def _text(self, window: int, name: str) -> str:
+        with self._property(window, name) as (data, count, width):
+            return ctypes.string_at(data, count).decode(errors="replace") if data and width == 8 else ""
+
+    def _numbers(self, window: int, name: str) -> tuple[int, ...]:
+        with self._property(window, name) as (data, count, width):
+            # Xlib hands numbers of 32 bits over as longs.
+            return tuple((c_long * count).from_address(data)) if data and width == 32 else ()
+
+    @contextlib.contextmanager
+    def _property(self, window: int, name: str) -> Iterator[tuple[int | None, int, int]]:
+        kind, width, count, rest, data = c_ulong(), c_int(), c_ulong(), c_ulong(), c_void_p()
+        status = self._x.XGetWindowProperty(
+            *(self._display, window, self._atom(name), 0, _LONGEST_TITLE // 4, 0, _ANY),
+            *(byref(kind), byref(width), byref(count), byref(rest), byref(data)),
+        )
+        try:
+            yield (data.value if status == 0 else None), count.value, width.value
+        finally:
+            if data.value:
+                self._x.XFree(data)
+
+    def _on_error(self, display: int, error: int) -> int:
+        return 0 if display == self._display else int(self._next(display, error))

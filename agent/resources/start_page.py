@@ -1,0 +1,145 @@
+"""The start page: the ways out of the lab's own front room, as files on the PC itself.
+
+One static page for each language, because a page has one language to whoever
+has it read aloud. They need no server, no script and nothing from elsewhere,
+so they are there before the network is. The browser's policy names these files
+one by one (kiosk_profiles/browser.py): no other `file:` address opens.
+"""
+
+from collections.abc import Iterator
+from html import escape
+
+from agent.core.changes import Effect, Owned, Plan, Reader
+from agent.core.files import FilePlanner, FileWish, Found, observe_files
+from contract.desired import Language, Resources, StartPage, StartTile, Texts
+from contract.sentence import sentence
+from contract.start import LANGUAGES, start_file
+
+NAME = "start_page"
+FILES = tuple(start_file(language) for language in LANGUAGES)
+
+_OUT = sentence("the lab no longer manages the start page")
+
+
+def observe(wanted: Resources, owned: Owned, reader: Reader) -> Found:
+    """The pages."""
+    return observe_files(FILES, owned, reader)
+
+
+def plan(wanted: Resources, observed: Found, owned: Owned) -> Plan:
+    """A page for each language; none without a section."""
+    planner = FilePlanner(NAME, observed, owned)
+    section = wanted.start_page
+    if section is None:
+        released = (change for path in FILES for change in planner.release(path, Effect.NEUTRAL, _OUT))
+        return (*released, *planner.tidy(()))
+    wishes = (
+        FileWish(path=start_file(language), content=html(section, language).encode())
+        for language in LANGUAGES
+    )
+    written = (change for wish in wishes for change in planner.put(wish, Effect.NEUTRAL))
+    return (*written, *planner.tidy(FILES))
+
+
+def watched(wanted: Resources) -> tuple[str, ...]:
+    """The pages."""
+    return () if wanted.start_page is None else FILES
+
+
+def html(page: StartPage, language: Language) -> str:
+    """The page in one language. Every text is escaped: names come from files that people edit."""
+    choices = "".join(_choice(one, language) for one in LANGUAGES)
+    tiles = "".join(_tile(tile, language) for tile in page.tiles)
+    return f"""<!DOCTYPE html>
+<!-- Written by lab-agent; what is changed here is put back. -->
+<html lang="{language}">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{escape(_say(page.title, language)[0])}</title>
+<style>{_STYLE}</style>
+</head>
+<body>
+<header>
+<nav aria-label="{escape(_say(page.languages, language)[0])}"><ul>
+{choices}</ul></nav>
+</header>
+<main>
+{_element("h1", page.title, language)}
+{_element("p", page.about, language, "about")}
+<ul class="tiles">
+{tiles}</ul>
+{_element("p", page.help, language, "help")}
+</main>
+</body>
+</html>
+"""
+
+
+def _choice(language: Language, shown: Language) -> str:
+    here = ' aria-current="page"' if language == shown else ""
+    file = start_file(language).rpartition("/")[2]
+    return (
+        f'<li><a href="{file}" lang="{language}" hreflang="{language}"{here}>{LANGUAGES[language]}</a></li>\n'
+    )
+
+
+def _tile(tile: StartTile, language: Language) -> str:
+    title, lang = _say(tile.title, language)
+    about = _element("p", tile.about, language) if tile.about is not None else ""
+    # As the browser's own address bar shows it, so that the two can be compared.
+    host = tile.url.partition("://")[2].partition("/")[0].rpartition("@")[2].removeprefix("www.")
+    return (
+        f'<li><h2><a href="{escape(tile.url)}"{_lang(lang, language)}>{escape(title)}</a></h2>'
+        f'{about}<p class="host">{escape(host)}</p></li>\n'
+    )
+
+
+def _element(tag: str, texts: Texts, language: Language, name: str = "") -> str:
+    text, lang = _say(texts, language)
+    css = f' class="{name}"' if name else ""
+    return f"<{tag}{css}{_lang(lang, language)}>{escape(text)}</{tag}>"
+
+
+def _say(texts: Texts, language: Language) -> tuple[str, Language]:
+    """The words, and the language they turn out to be in."""
+    words: dict[Language, str] = {"it": texts.it, "en": texts.en, "ro": texts.ro}
+    return (words[language], language) if words[language] else (texts.it, "it")
+
+
+def _lang(lang: Language, page: Language) -> str:
+    return f' lang="{lang}"' if lang != page else ""
+
+
+def _css() -> Iterator[str]:
+    yield "*{box-sizing:border-box}"
+    yield "html{font:125%/1.4 'Noto Sans','DejaVu Sans',sans-serif;color:#111;background:#f3f5f8}"
+    yield "body{margin:0 auto;max-width:76rem;padding:.75rem 1.25rem 1.5rem}"
+    yield "ul{list-style:none;margin:0;padding:0}"
+    yield "header{float:right;margin-left:1rem}"
+    yield "nav ul{display:flex;flex-wrap:wrap;gap:.5rem}"
+    yield "nav a{display:inline-block;padding:.35rem 1rem;border:2px solid #0b3d6e;border-radius:.5rem;"
+    yield "color:#0b3d6e;background:#fff;text-decoration:none}"
+    yield "nav a[aria-current]{background:#0b3d6e;color:#fff;font-weight:bold}"
+    yield "h1{font-size:2rem;line-height:1.2;margin:0 0 .25rem}"
+    yield ".about{margin:0 0 1rem}"
+    yield ".tiles{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,14rem),1fr));gap:.9rem}"
+    yield ".tiles li{position:relative;padding:.8rem 1rem;border:2px solid #0b3d6e;border-radius:.75rem;"
+    yield "background:#fff;overflow-wrap:anywhere}"
+    yield ".tiles li:hover{background:#e3edf8}"
+    yield "h2{font-size:1.3rem;line-height:1.25;margin:0}"
+    yield "h2 a{color:#0b3d6e}"
+    # The whole tile is the link's target, yet only its name is read out as the link.
+    yield "h2 a::after{content:'';position:absolute;inset:0;border-radius:.75rem}"
+    yield ".tiles p{margin:.4rem 0 0}"
+    yield ".tiles .host{color:#4a4a4a;font-size:.85rem}"
+    yield ".help{margin:1.2rem 0 0;padding:.8rem 1rem;border-left:.5rem solid #0b3d6e;background:#fff}"
+    yield "a:focus-visible{outline:4px solid #111;outline-offset:3px;background:#ffd54a;color:#111}"
+    yield "h2 a:focus-visible{outline:none;background:none;color:#111}"
+    yield "h2 a:focus-visible::after{outline:5px solid #111;box-shadow:0 0 0 11px #ffd54a}"
+    yield "@media(forced-colors:active){a:focus-visible,h2 a:focus-visible::after{outline-color:Highlight}}"
+
+
+_STYLE = "".join(_css())
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"

@@ -1,0 +1,166 @@
+"""What the bar shows for a state and a time, and what its buttons do."""
+
+import json
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.citizen.messages import LANGUAGES, STATES, Said, State
+from agent.citizen.view import (
+    AWAY,
+    NAMES,
+    REFUSED,
+    Model,
+    heard,
+    pressed,
+    seen,
+    unsent,
+    until_next,
+    view,
+)
+
+CLOCK = datetime(2026, 11, 23, 9, 5, 30)  # noqa: DTZ001  # what a person reads off the wall
+ACTIVE = State("active", "it", at=100.0, ends_in_s=1500.0)
+
+
+def model(**changes: Any) -> Model:
+    return heard(Model(), replace(ACTIVE, **changes))
+
+
+def names(shown: Model) -> list[str]:
+    return [name for name, _ in view(shown, CLOCK, 100.0).buttons]
+
+
+def test_a_session() -> None:
+    shown = view(model(), CLOCK, 100.0)
+    assert (shown.clock, shown.left_name, shown.left, shown.urgent) == (
+        "09:05",
+        "Tempo rimasto",
+        "25 min",
+        False,
+    )
+    assert shown.buttons == (("help", "Aiuto"), ("more-time", "Più tempo"), ("end", "Fine sessione"))
+    assert shown.line == ""
+
+
+@pytest.mark.parametrize(
+    ("left", "text", "urgent"),
+    [
+        (7200, "2 h 00 min", False),
+        (3900, "1 h 05 min", False),
+        (3599, "1 h 00 min", False),
+        (301, "6 min", False),
+        (300, "5 min", True),
+        (61, "2 min", True),
+        (60, "60 s", True),
+        (0.2, "1 s", True),
+        (0, "0 s", True),
+        (-5, "0 s", True),
+    ],
+)
+def test_the_time_left(left: float, text: str, urgent: bool) -> None:
+    shown = view(model(ends_in_s=1000.0), CLOCK, 100.0 + 1000.0 - left)
+    assert (shown.left, shown.urgent) == (text, urgent)
+
+
+def test_without_an_end_there_is_no_time_left_and_no_more_to_ask_for() -> None:
+    open_end = model(ends_in_s=None)
+    assert view(open_end, CLOCK, 100.0).left == ""
+    assert names(open_end) == ["help", "end"]
+
+
+@given(st.floats(0, 20000), st.floats(0, 59.9))
+def test_nothing_changes_before_the_next_look_and_something_may_then(left: float, second: float) -> None:
+    shown = model(ends_in_s=20000.0)
+    now = 100.0 + 20000.0 - left
+    clock = CLOCK.replace(second=0) + timedelta(seconds=second)
+    wait = until_next(shown, clock, now)
+    assert 0 < wait <= 60
+    just_before = max(0.0, wait - 0.02)
+    assert view(shown, clock + timedelta(seconds=just_before), now + just_before) == view(shown, clock, now)
+
+
+@pytest.mark.parametrize(
+    ("state", "buttons", "line"),
+    [
+        ("available", ["help"], "Questo computer è libero."),
+        ("ending", [], "La sessione sta finendo."),
+        ("wiping", [], "Cancello quello che hai fatto qui. Un momento, per favore."),
+        ("out-of-service", ["help"], "Questo computer è fuori servizio. Chiedi all'operatore."),
+    ],
+)
+def test_the_other_states(state: str, buttons: list[str], line: str) -> None:
+    shown = model(state=state, ends_in_s=None)
+    assert names(shown) == buttons
+    assert view(shown, CLOCK, 100.0).line == line
+
+
+def test_while_the_enforcer_is_away_nothing_is_promised() -> None:
+    away = heard(model(), None)
+    assert names(away) == []
+    assert view(away, CLOCK, 100.0).line == "Un momento, per favore."
+    assert view(away, CLOCK, 100.0).left == ""
+
+
+def test_the_end_is_asked_for_twice() -> None:
+    asking, line = pressed(model(), "end")
+    assert line == b""
+    assert names(asking) == ["end-yes", "end-no"]
+    assert view(asking, CLOCK, 100.0).line.startswith("Finire la sessione?")
+    back, line = pressed(asking, "end-no")
+    assert (back, line) == (model(), b"")
+    done, line = pressed(asking, "end-yes")
+    assert json.loads(line) == {"ask": "end"}
+    assert not done.asking
+
+
+def test_a_question_survives_a_new_state_of_the_session_and_nothing_else() -> None:
+    asking, _ = pressed(model(), "end")
+    assert heard(asking, replace(ACTIVE, ends_in_s=60.0)).asking
+    assert not heard(asking, State("ending", "it", 100.0)).asking
+    assert not heard(asking, None).asking
+
+
+@pytest.mark.parametrize("name", ["help", "more-time"])
+def test_other_wishes_go_at_once(name: str) -> None:
+    after, line = pressed(model(), name)
+    assert (after, json.loads(line)) == (model(), {"ask": name})
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_language_is_shown_at_once_and_asked_for(language: str) -> None:
+    after, line = pressed(model(), language)
+    assert json.loads(line) == {"ask": "language", "value": language}
+    assert view(after, CLOCK, 100.0).language == language
+
+
+@given(st.sampled_from(STATES), st.booleans(), st.sampled_from(tuple(NAMES)))
+def test_a_button_that_is_not_there_does_nothing(state: str, asking: bool, name: str) -> None:
+    shown = replace(model(state=state), asking=asking)
+    if name not in names(shown):
+        assert pressed(shown, name) == (shown, b"")
+
+
+def test_a_refused_address_is_told_in_the_citizens_language_until_another_page_is_there() -> None:
+    refused = seen(model(sentence=Said("Help")), refused=True)
+    lines = {language: view(replace(refused, language=language), CLOCK, 100.0).line for language in LANGUAGES}
+    assert lines["it"] == "Questo indirizzo non è aperto in questa sala. Chiedi all'operatore."
+    assert lines["en"] == REFUSED
+    assert lines["ro"] not in (lines["it"], lines["en"])
+    assert view(seen(refused, refused=False), CLOCK, 100.0).line == "Aiuto"
+
+
+def test_a_wish_that_did_not_get_through_says_so_until_the_enforcer_is_back() -> None:
+    lost = unsent(model())
+    assert lost.notice == AWAY
+    assert view(lost, CLOCK, 100.0).line.startswith("La richiesta non è arrivata.")
+    assert heard(lost, ACTIVE).notice == ""
+
+
+def test_the_enforcers_sentence_is_said_with_its_values() -> None:
+    said = Said("{what}: {minutes}", (("what", Said("Time left")), ("minutes", 5)))
+    assert view(model(sentence=said), CLOCK, 100.0).line == "Tempo rimasto: 5"
