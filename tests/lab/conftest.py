@@ -4,7 +4,8 @@ The lab is made once a run and every test leaves it as it found it: whatever a
 test cut, switched off or wrote, the fixture `site` mends and waits until all
 ten PCs are well again, so that a failure stays one failure. With `LAB_KEEP=yes`
 the lab stays up after the run and the next run uses it as it is (today's code
-is not installed again): for writing tests, never for believing them.
+is not installed again): for writing tests, never for believing them. Two checkouts
+can run them side by side: `LAB_NUMBER=1` to 9 gives a run a lab of its own.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from tests.lab.rig import Lab
 from tests.lab.rig.host import say
 from tests.lab.site import LAYER, Site, pc_files
 
-PREFIX, NET, DIRECTORY = "prova", "10.80.0", Path("/var/lib/publiclab-prova")
+NUMBER = int(os.environ.get("LAB_NUMBER", "0"))
+PREFIX, NET = f"prova{NUMBER or ''}", f"10.8{NUMBER}.0"
+DIRECTORY = Path(f"/var/lib/publiclab-{PREFIX}")
 LOCK = DIRECTORY.with_suffix(".lock")
 PCS = 10
 TRIXIE = "pc-10"

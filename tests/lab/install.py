@@ -13,6 +13,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
@@ -32,6 +33,8 @@ SOURCES = (
     "pyproject.toml",
     "constraints.txt",
 )
+KEPT_S = 1200
+"""How long a layer is kept for whoever asked for it: the ten PCs start within minutes."""
 _RECIPE = 3  # raise it when the code below installs something else from the same sources
 _PLATFORMS = ("manylinux_2_34_x86_64", "manylinux_2_28_x86_64", "manylinux2014_x86_64")
 
@@ -39,7 +42,8 @@ _PLATFORMS = ("manylinux_2_34_x86_64", "manylinux_2_28_x86_64", "manylinux2014_x
 def app_layer(release: str, bases: Path = base.DEFAULT_BASES) -> Path:
     """The layer with today's code for `release`; built when the code has changed.
 
-    The layer of an older code that no running lab uses is removed.
+    Layers of other code that no running lab uses are removed, but for those that somebody asked for lately:
+    another checkout may be about to start its machines.
     """
     tree = base.build(release, bases).tree
     layer = layer_path(release, bases)
@@ -49,8 +53,9 @@ def app_layer(release: str, bases: Path = base.DEFAULT_BASES) -> Path:
         if not layer.exists():
             dependencies = _dependencies(release, tree, home)
             _build(release, tree, home, dependencies, layer)
+        os.utime(layer)
         for old in home.glob("code-*"):
-            if old != layer and not _in_use(old):
+            if time.time() - old.stat().st_mtime > KEPT_S and not _in_use(old):
                 shutil.rmtree(old, ignore_errors=True)
     return layer
 

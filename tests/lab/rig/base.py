@@ -44,7 +44,10 @@ PACKAGES = [
     *("at-spi2-core", "python3-pyatspi", "cups-daemon", "cups-client", "grub-common"),
     "maim",  # writes a window or the screen to standard output as PNG; the smallest that does
     "libfaketime",  # a PC whose clock woke up in 1970: the machines share the host's, which nobody may set
-    *("fonts-dejavu-core", "fonts-noto-core"),
+    *("fonts-dejavu-core", "fonts-noto-core", "locales"),
+    *("mtools", "dosfstools", "ntfs-3g"),  # sticks are read and made without the kernel's help
+    *("pcscd", "opensc-pkcs11"),
+    *("cron", "at"),  # what a citizen could leave work with: it must come to nothing
 ]
 # chrony and systemd-timesyncd exclude each other in one dpkg database: this is unpacked in a layer apart
 SERVER_PACKAGES = ("chrony",)
@@ -52,7 +55,7 @@ SERVER_PACKAGES = ("chrony",)
 KIOSK_UID = 1500
 _RECIPE = 3  # raise it when the code below makes another tree from the same lists
 
-# Documentation, and translations other than the lab's two languages: nobody reads them here.
+# Documentation, and translations other than the lab's languages: nobody reads them here.
 _DPKG_EXCLUDES = [
     "path-exclude=/usr/share/man/*",
     "path-exclude=/usr/share/info/*",
@@ -61,6 +64,7 @@ _DPKG_EXCLUDES = [
     "path-exclude=/usr/share/locale/*",
     "path-include=/usr/share/locale/it*",
     "path-include=/usr/share/locale/en*",
+    "path-include=/usr/share/locale/ro*",
 ]
 
 _HOST_KEY = "/etc/ssh/ssh_host_ed25519_key"
