@@ -14,11 +14,13 @@ from datetime import datetime
 from agent.converge import Outcome, converge
 from agent.core.changes import Kind
 from agent.core.messages import Delivered, EnforcerState, Performed, Refused
+from agent.core.payment import widened
 from agent.core.proof import unclean
 from agent.core.session import WHY_NOT, Sitting
 from agent.host import Host
 from agent.journal import Journal, JournalError
 from agent.pairing import Code, Paired, Pairing
+from agent.payments import Payments
 from agent.ports import Clock
 from agent.seal import SealBroken, check_seal
 from agent.session_runner import Sessions
@@ -80,6 +82,9 @@ class Station:
         self.sessions = Sessions(
             user=settings.kiosk_user, paths=paths, host=host, journal=journal, clock=clock, log=log
         )
+        self.payments = Payments(
+            journal=journal, clock=clock, sitting=lambda: self.sessions.sitting, log=log
+        )
         if journal.unpairing:
             self._finish_leaving()
         self._load()
@@ -89,7 +94,7 @@ class Station:
 
     @property
     def wanted(self) -> Resources:
-        """What the host shall be now."""
+        """What the host shall be, as long as the payment mode is closed."""
         return NOTHING if self.desired is None else self.desired.resources
 
     def watched(self) -> set[str]:
@@ -111,6 +116,8 @@ class Station:
             at=self._clock.now(),
             phase=self.sessions.sitting.phase,
             wipe=self.sessions.sitting.proof,
+            session=self.sessions.sitting.session if self.sessions.sitting.phase == "active" else None,
+            payment=self.payments.state,
         )
 
     def look(self) -> bool:
@@ -126,8 +133,10 @@ class Station:
             # While a wipe lasts the screen is its own: it restarts it.
             wiping = self.sessions.sitting.phase == "wiping"
             kinds = (kind for kind in self._kinds if not (wiping and kind.NAME == "session"))
-            outcome = converge(kinds, self.wanted, self._host, self._journal)
+            opening = self.payments.now if self.wanted.payment is not None else None
+            outcome = converge(kinds, widened(self.wanted, opening), self._host, self._journal)
             if outcome.converged:
+                fresh = self.payments.found(opening) or fresh
                 self._journal.set_applied(revision, self._clock.now())
                 if fresh:  # told also where no condition has anything else to say than before
                     self.version += 1
@@ -204,6 +213,9 @@ class Station:
                     result = self._start_session(command.id)
                 case "session-end":
                     result = self._end_session(command.id)
+                case "payment-open" | "payment-close":
+                    result = self.payments.perform(command, self.wanted)
+                    self.version += 1  # the look that follows makes it so
         except (SealBroken, JournalError) as error:
             return Performed(result=None, message=error.sentence)
         except ContractError as error:
