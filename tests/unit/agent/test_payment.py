@@ -11,7 +11,6 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from agent.core.payment import Moment, Opening, is_open, moment, opened, widened
 from agent.core.session import Sitting
 from contract.desired import BrowserPolicy, Kernel, Network, Payment, Resources
-from contract.exchange import Command
 from contract.payment import LEAST_S, MOST_S, PaymentOrder
 from contract.session import SessionPhase
 from contract.wire import ContractError, decode, encode
@@ -193,4 +192,3 @@ def test_an_order_out_of_bounds_is_no_message(seconds: int) -> None:
     with pytest.raises(ContractError):
         decode(PaymentOrder, document)
     assert decode(PaymentOrder, b'{"seconds":60}') == PaymentOrder(seconds=60)
-    assert "payment" in Command.__struct_fields__
