@@ -1,7 +1,7 @@
 """Keeps the payment mode of one PC: takes the lab's orders, journals them, and lets go of what is over.
 
-Journal first; the effect is the enforcer's next look, which makes the PC what
-agent.core.payment.widened says. Only what a look has found in force is told to the lab.
+Journal first; the effect is the enforcer's next look, which makes the PC what it shall be
+while it is `paying`, or not. Only what a look has found in force is told to the lab.
 """
 
 from collections.abc import Callable

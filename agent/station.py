@@ -14,7 +14,6 @@ from datetime import datetime
 from agent.converge import Outcome, converge
 from agent.core.changes import Kind
 from agent.core.messages import Delivered, EnforcerState, Performed, Refused
-from agent.core.payment import widened
 from agent.core.proof import unclean
 from agent.core.session import WHY_NOT, Sitting
 from agent.host import Host
@@ -134,7 +133,8 @@ class Station:
             wiping = self.sessions.sitting.phase == "wiping"
             kinds = (kind for kind in self._kinds if not (wiping and kind.NAME == "session"))
             opening = self.payments.now if self.wanted.payment is not None else None
-            outcome = converge(kinds, widened(self.wanted, opening), self._host, self._journal)
+            wanted = self.wanted if opening is None else self.wanted.paying()
+            outcome = converge(kinds, wanted, self._host, self._journal)
             if outcome.converged:
                 fresh = self.payments.found(opening) or fresh
                 self._journal.set_applied(revision, self._clock.now())

@@ -208,6 +208,19 @@ class Resources(Message, frozen=True):
     session: Session | None = None
     payment: Payment | None = None
 
+    def paying(self) -> "Resources":
+        """The same while the payment mode is open: the two lists of hosts are longer, and nothing else differs."""
+        if self.payment is None:
+            return self
+        browser, network = self.browser_policy, self.network
+        if browser is not None:
+            allow = tuple(sorted({*browser.allow, *self.payment.allow}))
+            browser = msgspec.structs.replace(browser, allow=allow)
+        if network is not None:
+            hosts = tuple(sorted({*network.hosts, *self.payment.hosts}))
+            network = msgspec.structs.replace(network, hosts=hosts)
+        return msgspec.structs.replace(self, browser_policy=browser, network=network)
+
 
 class DesiredState(Message, frozen=True):
     """All that one station shall be at one revision.

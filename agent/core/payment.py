@@ -6,10 +6,7 @@ session that the order was for. So nothing has to happen for it to be over; what
 happens at its end only makes the PC agree.
 """
 
-import msgspec
-
 from agent.core.session import Sitting
-from contract.desired import Resources
 from contract.payment import MOST_S, OrderId, PaymentOrder
 from contract.session import SessionId
 from contract.wire import Message
@@ -64,16 +61,3 @@ def opened(held: Opening | None, order: OrderId, wanted: PaymentOrder, now: Mome
     if held is not None and is_open(held, now):
         until_s = max(until_s, held.until_s)
     return Opening(order=order, boot=now.boot, until_s=until_s, session=now.session)
-
-
-def widened(resources: Resources, opening: Opening | None) -> Resources:
-    """What the PC shall be: while it is open, its two lists of hosts are longer, and nothing else differs."""
-    payment, browser, network = resources.payment, resources.browser_policy, resources.network
-    if opening is None or payment is None:
-        return resources
-    if browser is not None:
-        allow = tuple(sorted({*browser.allow, *payment.allow}))
-        browser = msgspec.structs.replace(browser, allow=allow)
-    if network is not None:
-        network = msgspec.structs.replace(network, hosts=tuple(sorted({*network.hosts, *payment.hosts})))
-    return msgspec.structs.replace(resources, browser_policy=browser, network=network)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from agent.core.payment import Moment, Opening, is_open, moment, opened, widened
+from agent.core.payment import Moment, Opening, is_open, moment, opened
 from agent.core.session import Sitting
 from contract.desired import BrowserPolicy, Kernel, Network, Payment, Resources
 from contract.payment import LEAST_S, MOST_S, PaymentOrder
@@ -164,8 +164,7 @@ def test_it_only_ever_adds_hosts(
         kernel=Kernel(sysctl={"kernel.sysrq": "0"}),
         payment=Payment(allow=more, hosts=parts),
     )
-    opening = opened(None, ORDER, PaymentOrder(seconds=60, session=SESSION), HERE)
-    wide = widened(base, opening)
+    wide = base.paying()
     assert wide.browser_policy is not None
     assert wide.network is not None
     assert set(wide.browser_policy.allow) == {*allow, *more}
@@ -176,14 +175,12 @@ def test_it_only_ever_adds_hosts(
         network=msgspec.structs.replace(wide.network, hosts=hosts),
     )
     assert back == base
-    assert widened(base, None) == base
 
 
 def test_what_is_not_managed_is_not_managed_by_it_either() -> None:
-    opening = opened(None, ORDER, PaymentOrder(seconds=60), HERE)
     bare = Resources(payment=Payment(allow=(".a.it",), hosts=(".a.it",)))
-    assert widened(bare, opening) == bare
-    assert widened(Resources(), opening) == Resources()
+    assert bare.paying() == bare
+    assert Resources().paying() == Resources()
 
 
 @pytest.mark.parametrize("seconds", [0, 59, 3601, -60])
