@@ -81,9 +81,7 @@ class Station:
         self.sessions = Sessions(
             user=settings.kiosk_user, paths=paths, host=host, journal=journal, clock=clock, log=log
         )
-        self.payments = Payments(
-            journal=journal, clock=clock, sitting=lambda: self.sessions.sitting, log=log
-        )
+        self.payments = Payments(journal=journal, clock=clock, sitting=lambda: self.sessions.sitting, log=log)
         if journal.unpairing:
             self._finish_leaving()
         self._load()

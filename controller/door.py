@@ -200,6 +200,30 @@ def _add_stations(app: FastAPI, services: Services, operator: Guard, technician:
         """End it: the PC is wiped, and proves it."""
         return services.end_session(station, caller.user, body.wait_s)
 
+    @app.get("/v1/payments")
+    def payments(_: Annotated[Caller, Depends(operator)]) -> m.Payments:
+        """Where the payment mode is open, and who opened it when, why and for how long."""
+        return services.payments(None)
+
+    @app.get("/v1/stations/{station}/payment")
+    def payment(station: Id, _: Annotated[Caller, Depends(operator)]) -> m.Payments:
+        """The same of one PC."""
+        return services.payments(station)
+
+    @app.post("/v1/stations/{station}/payment/open")
+    def payment_open(
+        station: Id, body: m.PaymentIn, caller: Annotated[Caller, Depends(operator)]
+    ) -> m.PaymentOut:
+        """Open the payment mode for who sits there now; the PC closes it by itself."""
+        return services.open_payment(station, body.minutes, body.why, caller.user, body.wait_s)
+
+    @app.post("/v1/stations/{station}/payment/close")
+    def payment_close(
+        station: Id, body: m.SessionIn, caller: Annotated[Caller, Depends(operator)]
+    ) -> m.PaymentOut:
+        """Close it before its time."""
+        return services.close_payment(station, caller.user, body.wait_s)
+
     @app.get("/v1/stations/{station}/explain")
     def explain(station: Id, _: Annotated[Caller, Depends(operator)]) -> m.Explained:
         """Where each setting of a station came from."""

@@ -385,9 +385,7 @@ def _network(resolved: Resolved, found: Mapping[str, list[Any]]) -> Network:
 
 def _gate(patterns: Iterable[Pattern]) -> tuple[str, ...]:
     """Those hosts as the proxy's list has them."""
-    return tuple(
-        sorted({f"{'.' if one.exact else ''}{one.host}" for one in patterns if "[" not in one.host})
-    )
+    return tuple(sorted({f"{'.' if one.exact else ''}{one.host}" for one in patterns if "[" not in one.host}))
 
 
 def _while_paying(found: Mapping[str, list[Any]]) -> Iterator[Pattern]:

@@ -20,7 +20,6 @@ from kiosk_profiles.loader import load
 from kiosk_profiles.profile import Strict
 from kiosk_profiles.services import Bundle
 
-
 ALLOWING = ("browser.allow", "payment.allow")
 """Rows that open an address, always or while somebody pays."""
 

@@ -1,4 +1,4 @@
-"""Payment mode, decided: for some minutes, and one citizen, a PC reaches more hosts than its profile says. Pure.
+"""Payment mode, decided: for minutes and for one citizen a PC reaches more hosts than its profile says. Pure.
 
 The law, whatever restarts, power cuts, steps of the clock and citizens come in
 between: it is open only between an order and its end, in the boot and in the
@@ -13,7 +13,7 @@ from contract.wire import Message
 
 
 class Opening(Message, frozen=True):
-    """An order that was taken, as it is journalled. `until_s` is in seconds since that boot, which nobody sets."""
+    """An order that was taken, as it is journalled. `until_s`: seconds since that boot, which nobody sets."""
 
     order: OrderId
     boot: str

@@ -124,7 +124,9 @@ def notable(what: StatusReport, lab: str) -> tuple[object, ...]:
         what.applied_revision,
         tuple((condition.type, condition.status, condition.reason) for condition in what.conditions),
         what.session,
-        None if what.payment is None else what.payment.order,  # its end is one and the same, read off two clocks
+        None
+        if what.payment is None
+        else what.payment.order,  # its end is one and the same, read off two clocks
         # In words as well: which revision failed, what was put back. The others' words hold figures.
         tuple(condition.message for condition in what.conditions if condition.type == "Converged"),
     )

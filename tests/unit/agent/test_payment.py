@@ -1,4 +1,4 @@
-"""Payment mode: whatever comes in between, it is open only between an order and its end, for who sat there."""
+"""Payment mode: whatever comes in between, it is open from an order to its end only, for who sat there."""
 
 from dataclasses import dataclass
 
@@ -65,7 +65,11 @@ class Pc(RuleBasedStateMachine):
         self.journal = encode(opening)
         until = self.true_s + seconds
         old = self.allowed
-        if old is not None and (old.boot, old.session) == (self.boot, self.session) and old.until > self.true_s:
+        if (
+            old is not None
+            and (old.boot, old.session) == (self.boot, self.session)
+            and old.until > self.true_s
+        ):
             until = max(until, old.until)
         self.allowed = Allowed(self.boot, self.session, until)
 

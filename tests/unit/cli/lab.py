@@ -128,6 +128,15 @@ class Reciting(Services):
     def end_session(self, station: str, who: str, wait_s: float) -> m.SessionOut:
         return self._recite(m.SessionOut, "end_session", station, wait_s)
 
+    def payments(self, station: str | None) -> m.Payments:
+        return self._recite(m.Payments, "payments", station)
+
+    def open_payment(self, station: str, minutes: int, why: str, who: str, wait_s: float) -> m.PaymentOut:
+        return self._recite(m.PaymentOut, "open_payment", station, minutes, why, wait_s)
+
+    def close_payment(self, station: str, who: str, wait_s: float) -> m.PaymentOut:
+        return self._recite(m.PaymentOut, "close_payment", station, wait_s)
+
     def explain(self, station: str) -> m.Explained:
         return self._recite(m.Explained, "explain", station)
 
