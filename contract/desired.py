@@ -209,7 +209,7 @@ class Resources(Message, frozen=True):
     payment: Payment | None = None
 
     def paying(self) -> "Resources":
-        """The same while the payment mode is open: two lists of hosts are longer, and nothing else is else."""
+        """The same while the payment mode is open: two lists of hosts are longer, all else is as it was."""
         if self.payment is None:
             return self
         browser, network = self.browser_policy, self.network
