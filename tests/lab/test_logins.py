@@ -1,4 +1,4 @@
-"""Signing in through a chain of redirects, forms and frames: open when its bundle is in, or stopped hop by hop.
+"""Signing in through a chain of redirects, forms and frames: open with its bundle, or stopped hop by hop.
 
 A small SAML federation of the lab's (tests/lab/logins) on host names of its own,
 a real Chromium under the shipped profile, a citizen who types. Judged by what
