@@ -8,12 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from agent.converge import converge
+from agent.core.changes import Forget
 from agent.core.payment import Moment, Opening, is_open, moment, opened
 from agent.core.session import Sitting
+from agent.journal import JournalError
+from agent.resources import KINDS, browser_policy, network
 from contract.desired import BrowserPolicy, Kernel, Network, Payment, Resources
 from contract.payment import LEAST_S, MOST_S, PaymentOrder
+from contract.sentence import sentence
 from contract.session import SessionPhase
 from contract.wire import ContractError, decode, encode
+from tests.fakes.host import FakeHost, FakeMemory
 
 ORDER = "a" * 32
 SESSION, OTHER = "1" * 32, "2" * 32
@@ -193,3 +199,66 @@ def test_an_order_out_of_bounds_is_no_message(seconds: int) -> None:
     with pytest.raises(ContractError):
         decode(PaymentOrder, document)
     assert decode(PaymentOrder, b'{"seconds":60}') == PaymentOrder(seconds=60)
+
+
+CLOSED = Resources(
+    network=Network(hosts=(".inps.it",)),
+    browser_policy=BrowserPolicy(policies={"URLBlocklist": ["*"]}, allow=(".inps.it",)),
+    kernel=Kernel(sysctl={"kernel.sysrq": "0"}),
+    payment=Payment(allow=(".issuer.example",), hosts=(".issuer.example",)),
+)
+
+
+def paying_pc() -> tuple[FakeHost, FakeMemory]:
+    """A PC on which the payment mode is in force."""
+    host, memory = FakeHost(kernel={"kernel.sysrq": "438"}), FakeMemory()
+    host.directories.add("/etc/lab-agent")
+    assert converge(KINDS, CLOSED.paying(), host, memory).converged
+    assert "issuer" in host.files[network.HOSTS].content.decode()
+    assert network.UNIT in host.units
+    return host, memory
+
+
+def test_what_else_fails_does_not_keep_it_open() -> None:
+    host, memory = paying_pc()
+    host.parameters["kernel.sysrq"] = "438"
+    host.broken.add("kernel.sysrq")
+    outcome = converge(KINDS, CLOSED, host, memory)
+    assert not outcome.converged
+    assert "issuer" not in host.files[network.HOSTS].content.decode()
+    assert "issuer" not in host.files[browser_policy.ALLOW].content.decode()
+    assert network.UNIT in host.units
+    assert ("systemctl", "stop", network.UNIT) in host.ran, "connections that were open are cut"
+
+
+class FullDisk(FakeMemory):
+    """A journal that takes nothing."""
+
+    def forget(self, entry: Forget) -> None:
+        raise JournalError(sentence("the journal cannot be written"))
+
+
+@pytest.mark.parametrize("full", [False, True], ids=["the list", "the journal"])
+def test_a_list_that_cannot_be_written_lets_nothing_through(full: bool) -> None:
+    """The kernel's table knows no way but the proxy, so without the proxy there is none."""
+    host, memory = paying_pc()
+    if full:
+        with pytest.raises(JournalError):
+            converge(KINDS, CLOSED, host, FullDisk(memory.owned()))
+    else:
+        host.broken.add(network.HOSTS)
+        assert not converge(KINDS, CLOSED, host, memory).converged
+    assert network.UNIT not in host.units
+    assert network.TABLE in host.tables
+    host.broken.clear()
+    assert converge(KINDS, CLOSED, host, memory).converged
+    assert network.UNIT in host.units
+    assert "issuer" not in host.files[network.HOSTS].content.decode()
+
+
+def test_opening_it_cuts_nobodys_connection() -> None:
+    host, memory = paying_pc()
+    assert converge(KINDS, CLOSED, host, memory).converged
+    host.ran.clear()
+    assert converge(KINDS, CLOSED.paying(), host, memory).converged
+    assert host.ran == []
