@@ -16,6 +16,7 @@ from fastapi.responses import StreamingResponse
 
 from contract.version import VERSION
 from controller import door_models as m
+from controller import payment_models as pm
 from controller.door_callers import Bounded, Door, caller_of, peer_protocol, user_of
 from controller.door_errors import add_error_answers
 from controller.door_language import InTheirLanguage
@@ -201,26 +202,26 @@ def _add_stations(app: FastAPI, services: Services, operator: Guard, technician:
         return services.end_session(station, caller.user, body.wait_s)
 
     @app.get("/v1/payments")
-    def payments(_: Annotated[Caller, Depends(operator)]) -> m.Payments:
+    def payments(_: Annotated[Caller, Depends(operator)]) -> pm.Payments:
         """Where the payment mode is open, and who opened it when, why and for how long."""
         return services.payments(None)
 
     @app.get("/v1/stations/{station}/payment")
-    def payment(station: Id, _: Annotated[Caller, Depends(operator)]) -> m.Payments:
+    def payment(station: Id, _: Annotated[Caller, Depends(operator)]) -> pm.Payments:
         """The same of one PC."""
         return services.payments(station)
 
     @app.post("/v1/stations/{station}/payment/open")
     def payment_open(
-        station: Id, body: m.PaymentIn, caller: Annotated[Caller, Depends(operator)]
-    ) -> m.PaymentOut:
+        station: Id, body: pm.PaymentIn, caller: Annotated[Caller, Depends(operator)]
+    ) -> pm.PaymentOut:
         """Open the payment mode for who sits there now; the PC closes it by itself."""
         return services.open_payment(station, body.minutes, body.why, caller.user, body.wait_s)
 
     @app.post("/v1/stations/{station}/payment/close")
     def payment_close(
         station: Id, body: m.SessionIn, caller: Annotated[Caller, Depends(operator)]
-    ) -> m.PaymentOut:
+    ) -> pm.PaymentOut:
         """Close it before its time."""
         return services.close_payment(station, caller.user, body.wait_s)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from contract.exchange import Command, CommandResult
 from contract.payment import PaymentOrder
-from controller import door_models as m
+from controller import payment_models as pm
 from controller.books import Books
 from controller.commands import new_command
 from controller.failures import Failure, in_words, printable
@@ -36,7 +36,7 @@ class Payments:
         self._live = live
         self._tell = tell
 
-    def open(self, station: str, minutes: int, why: str, who: str, wait_s: float) -> m.PaymentOut:
+    def open(self, station: str, minutes: int, why: str, who: str, wait_s: float) -> pm.PaymentOut:
         """Open it for who sits there now; waits until the PC was seen to have it in force."""
         view = self._live.one(station)
         status = view.seen.answer.status if view and view.seen.answer else None
@@ -57,7 +57,7 @@ class Payments:
         _refuse(station, result)
         return self._when(station, lambda view: _order(view) == command.id, wait_s)
 
-    def close(self, station: str, who: str, wait_s: float) -> m.PaymentOut:
+    def close(self, station: str, who: str, wait_s: float) -> pm.PaymentOut:
         """Close it; waits until the PC was seen to have it so. Nothing to do where it is closed."""
         command = new_command(self._books, station, "payment-close")
         log.info("%s: payment mode closed, asked by %s", station, who)
@@ -66,17 +66,17 @@ class Payments:
             self._books.store.close_payments(tx, station, self._books.clock.now(), who)
         return self._when(station, lambda view: _order(view) is None, wait_s)
 
-    def show(self, station: str | None = None) -> m.Payments:
+    def show(self, station: str | None = None) -> pm.Payments:
         """Where it is open now, and the record, of one PC or of all."""
         views = self._live.view()
         if station is not None and all(view.id != station for view in views):
             raise no_station(station)
         with self._books.database.read() as tx:
             entries = self._books.store.payments(tx, station, SHOWN)
-        return m.Payments(
+        return pm.Payments(
             open=[_out(view) for view in views if _order(view) is not None and station in (None, view.id)],
             record=[
-                m.PaymentEntry(
+                pm.PaymentEntry(
                     station=one.station,
                     at=one.at,
                     who=printable(one.who),
@@ -90,7 +90,7 @@ class Payments:
             ],
         )
 
-    def _when(self, station: str, true: Callable[[View], bool], wait_s: float) -> m.PaymentOut:
+    def _when(self, station: str, true: Callable[[View], bool], wait_s: float) -> pm.PaymentOut:
         def done() -> bool:
             view = self._live.one(station)
             return view is None or true(view)
@@ -113,8 +113,8 @@ def _refuse(station: str, result: CommandResult | Failure) -> None:
         raise Problem("state", message, hint)
 
 
-def _out(view: View) -> m.PaymentOut:
-    return m.PaymentOut(id=view.id, until=payment_until(view), reason=complaint(view) or "")
+def _out(view: View) -> pm.PaymentOut:
+    return pm.PaymentOut(id=view.id, until=payment_until(view), reason=complaint(view) or "")
 
 
 def _order(view: View) -> str | None:

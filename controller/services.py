@@ -10,6 +10,7 @@ from datetime import date
 from contract.exchange import Command, CommandResult
 from contract.identity import station_name
 from controller import door_models as m
+from controller import payment_models as pm
 from controller.books import Books
 from controller.discovery import Discovery
 from controller.doctor import Doctor
@@ -171,15 +172,15 @@ class Services:
         """End it."""
         return self._sessions.end(station, who, wait_s)
 
-    def payments(self, station: str | None) -> m.Payments:
+    def payments(self, station: str | None) -> pm.Payments:
         """Where the payment mode is open, and the record of it, of one PC or of all."""
         return self._payments.show(station)
 
-    def open_payment(self, station: str, minutes: int, why: str, who: str, wait_s: float) -> m.PaymentOut:
+    def open_payment(self, station: str, minutes: int, why: str, who: str, wait_s: float) -> pm.PaymentOut:
         """Open the payment mode for who sits there."""
         return self._payments.open(station, minutes, why, who, wait_s)
 
-    def close_payment(self, station: str, who: str, wait_s: float) -> m.PaymentOut:
+    def close_payment(self, station: str, who: str, wait_s: float) -> pm.PaymentOut:
         """Close it before its time."""
         return self._payments.close(station, who, wait_s)
 
