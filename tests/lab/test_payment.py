@@ -99,10 +99,18 @@ class Seat:
             assert time.monotonic() < end, self.titles()
 
     def proxy(self) -> str:
-        """The status that the PC's own proxy gives a program of the kiosk user for the bank."""
+        """The status that the PC's own proxy gives a program of the kiosk user for the bank.
+
+        Just started anew, it does not listen yet: that is no answer.
+        """
         asked = ["curl", "-s", "-o", "/dev/null", "--max-time", "20", "-w", "%{http_code}"]
         through = [*asked, "-x", "http://127.0.0.1:8118", f"http://{BANCA}/by-curl"]
-        return self.machine.run(through, user="kiosk", check=False, timeout=30).stdout.strip()
+
+        def answer() -> str:
+            said = self.machine.run(through, user="kiosk", check=False, timeout=30).stdout.strip()
+            return "" if said == "000" else said
+
+        return wait_for(answer, 30, "the proxy's answer")
 
     def allowed(self) -> list[str]:
         """The allow-list that Chromium is given."""
