@@ -18,7 +18,7 @@ NAME = "start_page"
 FILES = tuple(start_file(language) for language in LANGUAGES)
 
 _OUT = sentence("the lab no longer manages the start page")
-# As html.escape, whose module keeps all of HTML's entities in memory: half a megabyte for as long as the PC is on.
+# As html.escape, whose module holds all of HTML's entities: half a megabyte for as long as the PC is on.
 _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;"})
 
 
