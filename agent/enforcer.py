@@ -165,8 +165,8 @@ class Enforcer:
         signal.set_wakeup_fd(waker.fileno())
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
-        listener = self._listen()
         self._citizens.open()
+        listener = self._listen()
         self._selector.register(wake, selectors.EVENT_READ, lambda: wake.recv(64))
         self._selector.register(listener, selectors.EVENT_READ, lambda: self._welcome(listener))
         self._selector.register(self._files, selectors.EVENT_READ, self._files_changed)

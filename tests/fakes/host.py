@@ -22,7 +22,10 @@ from contract.sentence import sentence
 
 
 class FakeHost:
-    """Files, directories, kernel parameters; `ran` is what was run, `missing` are programs, `broken` fails when done."""
+    """Files, directories, kernel parameters.
+
+    `ran` is what was run, `missing` are programs that are not there, `broken` what fails when done.
+    """
 
     def __init__(
         self,
