@@ -136,7 +136,8 @@ class Site:
         if not told:
             return ["the controller does not answer"]
         troubles = [
-            f"{row['id']}: {row['presence']}, {row['state']}, {row['applied']} of {row['desired']}, {row['note']}"
+            f"{row['id']}: {row['presence']}, {row['state']}, {row['applied']} of {row['desired']}"
+            f", {row['note']}"
             for row in told["stations"]
             if row["presence"] != "online"
             or row["state"] in OCCUPIED
