@@ -322,7 +322,8 @@ class Enforcer:
             self._look_soon()
 
     def _publish(self) -> None:
-        """Send the state to whoever watches, if it is another one."""
+        """Send the state to whoever watches, and the citizen's to the bar, if it is another one."""
+        self._citizens.tell()
         if self._station.version == self._sent_version:
             return
         self._sent_version = self._station.version
@@ -330,7 +331,6 @@ class Enforcer:
         for peer in list(self._peers.values()):
             if peer.watching:
                 self._send(peer, news)
-        self._citizens.tell()
 
     def _send(self, peer: Peer, message: Return) -> None:
         peer.write(message)

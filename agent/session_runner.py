@@ -155,7 +155,7 @@ class Sessions:
 
     def answer(self, result: CommandResult) -> None:
         """The operator has seen it."""
-        self._happened(Answered(), result)
+        self._happened(Answered(self._clock.monotonic()), result)
 
     def look(self) -> None:
         """Do again what may not have happened: a session that is not there, an errand that was lost."""

@@ -151,7 +151,8 @@ def pressed(model: Model, button: str) -> tuple[Model, bytes]:
             return replace(model, asking=False), b""
         case "end-yes":
             return replace(model, asking=False), ask_line("end")
-    return model, ask_line(button)
+    # What comes of it is to be read where the refusal was.
+    return replace(model, notice=""), ask_line(button)
 
 
 def unsent(model: Model) -> Model:

@@ -23,6 +23,9 @@ CitizenStationState = Literal["available", "starting", "active", "ending", "wipi
 citizens = sentence
 """Makes a sentence for citizens: by this name its text comes into the session bar's three catalogues."""
 
+COMING_S = 180.0
+"""So long it is said that the operator comes: from one end of a building to the other."""
+
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
 
 
@@ -56,11 +59,12 @@ def citizen_state(sitting: Sitting, *, well: bool, language: Language, monotonic
     state = _STATES[sitting.phase]
     if state == "available" and not well:
         state = "out-of-service"
+    coming = sitting.answered_s is not None and monotonic - sitting.answered_s < COMING_S
     return CitizenState(
         state=state,
         at_monotonic=monotonic,
         language=sitting.language or language,
-        sentence=_CALLED if sitting.calls else _COMING if sitting.answered else None,
+        sentence=_CALLED if sitting.calls else _COMING if coming else None,
     )
 
 

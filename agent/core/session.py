@@ -36,7 +36,7 @@ class Sitting(Message, frozen=True):
 
     `boot` names the boot in which the agent last started. What the citizen chose
     and asked for ends with the wipe: `language` (None: the profile's), `calls`
-    that nobody has answered yet, and whether the last ones were `answered`.
+    that nobody has answered yet, and when the last ones were (seconds since boot).
     """
 
     phase: SessionPhase = "none"
@@ -46,7 +46,7 @@ class Sitting(Message, frozen=True):
     proof: Proof | None = None
     language: Language | None = None
     calls: tuple[Wish, ...] = ()
-    answered: bool = False
+    answered_s: float | None = None
 
 
 class Booted(Message, frozen=True):
@@ -103,7 +103,9 @@ class Called(Message, frozen=True):
 
 
 class Answered(Message, frozen=True):
-    """The operator has seen the calls, and comes."""
+    """The operator has seen the calls, and comes; told so many seconds since boot."""
+
+    at_s: float
 
 
 Event = Booted | Managed | Start | End | Started | StartFailed | Stopped | Wiped | Chose | Called | Answered
@@ -135,14 +137,8 @@ def step(sitting: Sitting, event: Event) -> Sitting:
             if sitting.phase == "available":
                 return msgspec.structs.replace(sitting, phase="reserved", session=session, began=began)
             return sitting
-        case Chose(language):
-            return msgspec.structs.replace(sitting, language=language)
-        case Called(wish):
-            calls = sitting.calls if wish in sitting.calls else (*sitting.calls, wish)
-            return msgspec.structs.replace(sitting, calls=calls, answered=False)
-        case Answered():
-            answered = sitting.answered or bool(sitting.calls)
-            return msgspec.structs.replace(sitting, calls=(), answered=answered)
+        case Chose() | Called() | Answered():
+            return _asked(sitting, event)
         case Managed(wanted):
             follows = _WANTED if wanted else _UNWANTED
         case End():
@@ -171,12 +167,26 @@ def _booted(sitting: Sitting, boot: str) -> Sitting:
     return msgspec.structs.replace(sitting, phase="wiping" if again else sitting.phase, boot=boot)
 
 
+def _asked(sitting: Sitting, event: Chose | Called | Answered) -> Sitting:
+    """What a citizen chooses and asks for moves the PC nowhere."""
+    match event:
+        case Chose(language):
+            return msgspec.structs.replace(sitting, language=language)
+        case Called(wish):
+            calls = sitting.calls if wish in sitting.calls else (*sitting.calls, wish)
+            return msgspec.structs.replace(sitting, calls=calls, answered_s=None)
+        case Answered(at_s):
+            return msgspec.structs.replace(sitting, calls=(), answered_s=at_s) if sitting.calls else sitting
+
+
 def _wiped(sitting: Sitting, proof: Proof | None) -> Sitting:
     if sitting.phase != "wiping":
         return sitting
     clean = proof is not None and proof.clean and proof.session == sitting.session
     phase: SessionPhase = "available" if clean else "out-of-service"
-    return msgspec.structs.replace(sitting, phase=phase, proof=proof, language=None, calls=(), answered=False)
+    return msgspec.structs.replace(
+        sitting, phase=phase, proof=proof, language=None, calls=(), answered_s=None
+    )
 
 
 def oldest(sitting: Sitting, now: datetime, boot: str, boot_s: float) -> float:

@@ -1,4 +1,4 @@
-"""A citizen's visit as a person has it: power on, Start, a service, help, the end. By mouse, on the screen."""
+"""A citizen's visit as a person has it: power on, Start, a service, help, the end; by mouse."""
 
 from __future__ import annotations
 

@@ -187,6 +187,13 @@ def test_a_refused_address_is_told_in_the_citizens_language_until_another_page_i
     assert view(seen(refused, refused=False), CLOCK, 100.0).line == "Aiuto"
 
 
+def test_who_calls_for_help_about_a_refusal_reads_what_comes_of_it() -> None:
+    refused = seen(model(sentence=Said("The operator has been called.")), refused=True)
+    after, line = pressed(refused, "help")
+    assert json.loads(line) == {"ask": "help"}
+    assert view(after, CLOCK, 100.0).line == "L'operatore è stato chiamato."
+
+
 def test_a_wish_that_did_not_get_through_says_so_until_the_enforcer_is_back() -> None:
     lost = unsent(model())
     assert lost.notice == AWAY

@@ -76,7 +76,7 @@ class Pc(RuleBasedStateMachine):
     def asked_to_end(self) -> None:
         self.happens(End())
 
-    @rule(event=st.sampled_from((Chose("ro"), Called("help"), Called("more-time"), Answered())))
+    @rule(event=st.sampled_from((Chose("ro"), Called("help"), Called("more-time"), Answered(1.0))))
     def asked_at_the_bar(self, event: Event) -> None:
         before = self.journal.phase
         self.happens(event)
@@ -168,14 +168,14 @@ def test_what_a_citizen_chose_and_asked_for_ends_with_the_wipe() -> None:
     sitting = at("active")
     for event in (Chose("ro"), Called("help"), Called("help"), Called("more-time")):
         sitting = step(sitting, event)
-    assert (sitting.language, sitting.calls, sitting.answered) == ("ro", ("help", "more-time"), False)
-    answered = step(sitting, Answered())
-    assert (answered.calls, answered.answered) == ((), True)
-    assert step(answered, Called("help")).answered is False
-    assert step(at("active"), Answered()) == at("active"), "nobody called"
+    assert (sitting.language, sitting.calls, sitting.answered_s) == ("ro", ("help", "more-time"), None)
+    answered = step(sitting, Answered(7.0))
+    assert (answered.calls, answered.answered_s) == ((), 7.0)
+    assert step(answered, Called("help")).answered_s is None
+    assert step(at("active"), Answered(7.0)) == at("active"), "nobody called"
     for left in (sitting, answered):
         wiped = step(msgspec.structs.replace(left, phase="wiping"), Wiped(proof_of("1")))
-        assert (wiped.phase, wiped.language, wiped.calls, wiped.answered) == ("available", None, (), False)
+        assert (wiped.phase, wiped.language, wiped.calls, wiped.answered_s) == ("available", None, (), None)
 
 
 def test_a_whole_clean_proof_makes_it_available() -> None:
