@@ -26,6 +26,21 @@ tiles:
 allow: [.{PORTALE}]
 """
 PC = 2
+TAKEN = """
+import ctypes, sys
+x = ctypes.CDLL("libX11.so.6")
+x.XOpenDisplay.restype = ctypes.c_void_p
+x.XDefaultRootWindow.restype = ctypes.c_ulong
+refused = []
+handler = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)(lambda *_: refused.append(1) or 0)
+x.XSetErrorHandler(handler)
+display = ctypes.c_void_p(x.XOpenDisplay(None))
+code = x.XKeysymToKeycode(display, ctypes.c_ulong(x.XStringToKeysym(b"x")))
+x.XGrabKey(display, code, 1 << 2 | 1 << 3, ctypes.c_ulong(x.XDefaultRootWindow(display)), 0, 1, 1)
+x.XSync(display, 0)
+print("taken" if refused else "free")
+"""
+"""Says whether somebody on the screen has Ctrl+Alt+X for himself: a key can be grabbed once only."""
 START_ROW = 440
 """A row of the screen through the buttons to start, off their words."""
 BAR_ROW = 12
@@ -128,3 +143,32 @@ def test_only_the_bar_and_root_come_to_the_citizens_door(site: Site) -> None:
         assert "Permission denied" in refused.stderr, user
     assert '"state":"available"' in machine.run(["python3", "-c", knock]).stdout
     assert '"state":"available"' in machine.run(["python3", "-c", knock], user="lab-bar").stdout
+
+
+def test_a_key_that_is_taken_away_is_gone_from_a_desktop_that_runs(site: Site, screen: Screen) -> None:
+    name = screen.machine.name
+    screen.shows("lab-ground")
+    assert screen.run("/usr/bin/python3", "-c", TAKEN).strip() == "free"
+    openbox = screen.machine.pid_of("lab-desktop.service")
+    site.layer_for(name, f"{LAYER}desktop: {{swallow: [C-A-x]}}\n")
+    site.publish()
+    wait_for(lambda: screen.run("/usr/bin/python3", "-c", TAKEN).strip() == "taken", 30, "the key")
+    assert screen.machine.pid_of("lab-desktop.service") == openbox
+
+
+def test_a_screen_that_does_not_start_is_told_at_once_and_comes_back(site: Site, screen: Screen) -> None:
+    machine, name = screen.machine, screen.machine.name
+    drop_in = "/run/systemd/system/lab-screen.service.d/99-test.conf"
+    text = "[Service]\nExecStart=\nExecStart=/bin/false\nRestart=no\n"
+    machine.run(["install", "-D", "-m", "644", "/dev/stdin", drop_in], input=text)
+    machine.run(["systemctl", "daemon-reload"])
+    machine.run(["systemctl", "stop", "lab-screen.service"])
+    wait_for(lambda: site.row(name)["state"] == "out-of-service", 60, "a PC out of service")
+    trouble = wait_for(lambda: site.condition(name, "Converged"), 30, "the condition")
+    assert "lab-screen.service" in trouble["message"]
+    refused = site.labctl("session", "start", name, check=False)
+    assert refused.returncode == 1
+    machine.run(["rm", "-r", "/run/systemd/system/lab-screen.service.d"])
+    machine.run(["systemctl", "daemon-reload"])
+    wait_for(lambda: site.row(name)["state"] == "available", 120, "a PC that can be offered")
+    screen.shows("lab-ground")
