@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from agent.converge import Outcome, converge
+from agent.core.browser import PACKAGE, other_version
 from agent.core.changes import Kind
 from agent.core.citizen import CitizenAsk, call_told
 from agent.core.messages import Delivered, EnforcerState, Performed, Refused
@@ -22,7 +23,7 @@ from agent.host import Host
 from agent.journal import Journal, JournalError
 from agent.pairing import Code, Paired, Pairing
 from agent.ports import Clock
-from agent.seal import SealBroken, check_seal
+from agent.seal import SealBroken, check_seal, not_for_us
 from agent.session_runner import Sessions
 from agent.settings import Paths, Settings
 from agent.trust import Trust, TrustStore, write_private
@@ -31,18 +32,13 @@ from contract.exchange import Command, CommandResult, Signed
 from contract.pairing import PairDone, PairFinish, PairOffer, PairStart
 from contract.sentence import Sentence, sentence, system_words
 from contract.status import Condition, ConditionType
-from contract.wire import CONTRACT, ContractError, decode
+from contract.wire import ContractError, decode
 
 NOTHING = Resources()
 """What a station shall be that no lab has told anything: as it was."""
 
 _UNPAIRED = sentence("this station is not paired")
 _PAIRED = sentence("this station is paired; unpair it first (lab-agent unpair, as root)")
-_OTHER_PAIRING = sentence(
-    "it was signed for another pairing of this PC; if this stays, unpair the PC (lab-agent unpair, as root)"
-    " and pair it again"
-)
-
 _BEGINS = sentence("the session begins")
 _STARTED = sentence("the last session has started")
 _DID_NOT_START = sentence("the last session did not start; on the PC, see journalctl -u lab-session")
@@ -132,6 +128,7 @@ class Station:
             outcome = converge(kinds, self.wanted, self._host, self._journal)
             self.sessions.settled(outcome.converged)
             self._tell_session()
+            self._tell_browser()
             if outcome.converged:
                 self._journal.set_applied(revision, self._clock.now())
                 if fresh:  # told also where no condition has anything else to say than before
@@ -159,7 +156,7 @@ class Station:
             if target is not None and target[1] == signed:
                 return Delivered(accepted=True, revision=target[0])
             desired = decode(DesiredState, check_seal(self._host, signed, trust.signing_key))
-            problem = self._problem(desired, trust)
+            problem = not_for_us(desired, trust)
             if problem is not None:
                 return self._refuse(problem)
             if held is not None and desired.revision <= held.revision:
@@ -195,7 +192,7 @@ class Station:
             return Performed(result=None, message=_UNPAIRED)
         try:
             command = decode(Command, check_seal(self._host, signed, trust.signing_key))
-            problem = self._problem(command, trust)
+            problem = not_for_us(command, trust)
             if problem is not None:
                 return Performed(result=None, message=problem)
             known = self._journal.result_of(command.id)
@@ -264,6 +261,18 @@ class Station:
         except JournalError as error:
             self._cannot_write(error)
         self._tell_session()
+
+    def _tell_browser(self) -> None:
+        wanted = self.wanted.browser_policy
+        told = None
+        if wanted is not None and wanted.chromium:
+            told = other_version(self._host.version(PACKAGE), wanted.chromium)
+        if told is not None:
+            self._say("BrowserUnchecked", True, "OtherVersion", told)
+        elif "BrowserUnchecked" in self._conditions:
+            self._say(
+                "BrowserUnchecked", False, "Checked", sentence("the browser is the one that was checked")
+            )
 
     def _tell_session(self) -> None:
         sitting = self.sessions.sitting
@@ -371,24 +380,6 @@ class Station:
             and trust is not None
             and (desired.lab, desired.station, desired.pairing) == (trust.lab, trust.station, trust.pairing)
         )
-
-    def _problem(self, document: DesiredState | Command, trust: Trust) -> Sentence | None:
-        """Why a document that the lab signed is not for us; None if it is."""
-        if document.contract != CONTRACT:
-            return sentence(
-                "it is of contract {its}, and this agent speaks {ours}", its=document.contract, ours=CONTRACT
-            )
-        if (document.lab, document.station) != (trust.lab, trust.station):
-            return sentence(
-                "it is for {station} of lab {lab}, not for {our_station} of {our_lab}",
-                station=document.station,
-                lab=document.lab,
-                our_station=trust.station,
-                our_lab=trust.lab,
-            )
-        if document.pairing != trust.pairing:
-            return _OTHER_PAIRING
-        return None
 
     def _refuse(self, message: Sentence) -> Delivered:
         told = sentence("a desired state was refused: {why}", why=message)

@@ -36,6 +36,7 @@ ConditionType = Literal[
     "Unclean",
     "SessionFailed",
     "HelpWanted",
+    "BrowserUnchecked",
 ]
 """Converged is good when true; each of the others is bad when true."""
 

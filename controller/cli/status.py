@@ -60,6 +60,7 @@ CONDITIONS = {
     "Unclean": mark("not wiped"),
     "SessionFailed": mark("session did not start"),
     "HelpWanted": mark("somebody calls"),
+    "BrowserUnchecked": mark("browser not checked"),
 }
 """What each condition is called while it is bad; Converged is bad when false, the others when true."""
 
