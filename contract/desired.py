@@ -45,11 +45,13 @@ class BrowserPolicy(Message, frozen=True):
 
     `policies` holds every key but URLAllowlist, deny rules among them; `allow`
     is URLAllowlist alone. They are apart so that the loss of the second file
-    closes the browser instead of opening it.
+    closes the browser instead of opening it. `chromium` is the major version that
+    the policy was checked with; 0 where nobody says.
     """
 
     policies: dict[str, Any]
     allow: Annotated[tuple[str, ...], msgspec.Meta(max_length=1000)] = ()
+    chromium: Annotated[int, msgspec.Meta(ge=0, le=9999)] = 0
 
 
 class Kernel(Message, frozen=True):

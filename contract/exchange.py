@@ -21,7 +21,9 @@ _COUNT_DIGITS = 18
 EXCHANGE_PATH = "/v1/exchange"
 
 CommandId = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{32}\Z")]
-CommandKind = Literal["unpair", "session-start", "session-end", "payment-open", "payment-close"]
+CommandKind = Literal[
+    "unpair", "session-start", "session-end", "call-answer", "payment-open", "payment-close"
+]
 
 
 class Signed(Message, frozen=True):

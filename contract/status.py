@@ -36,6 +36,8 @@ ConditionType = Literal[
     "EnforcerLost",
     "Unclean",
     "SessionFailed",
+    "HelpWanted",
+    "BrowserUnchecked",
 ]
 """Converged is good when true; each of the others is bad when true."""
 

@@ -213,6 +213,12 @@ class SessionOut(Model):
     wipe: Wipe | None
 
 
+class CallAnswered(Model):
+    """Whose call was answered."""
+
+    id: str
+
+
 class ProfileItem(Model):
     """A profile the lab can use. `source`: the file it is in."""
 

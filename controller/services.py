@@ -172,6 +172,10 @@ class Services:
         """End it."""
         return self._sessions.end(station, who, wait_s)
 
+    def answer_call(self, station: str, who: str) -> m.CallAnswered:
+        """Tell a citizen who calls that the operator comes."""
+        return self._sessions.answer(station, who)
+
     def payments(self, station: str | None) -> pm.Payments:
         """Where the payment mode is open, and the record of it, of one PC or of all."""
         return self._payments.show(station)

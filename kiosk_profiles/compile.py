@@ -230,6 +230,9 @@ def _browser_rows(resolved: Resolved) -> Iterator[Row]:
                 dict(browser.choice_policies(name, setting.value, downloads=downloads)),
                 setting.source,
             )
+    checked = resolved.settings.get(("browser", "chromium"))
+    if checked is not None:
+        yield _row("browser.chromium", checked.value, checked.source)
     for key, setting in resolved.settings.items():
         if key[:2] == ("browser", "policies"):
             _put(policies, {key[2]: setting.value}, setting.source)
@@ -357,7 +360,11 @@ def _browser_policy(
     policies |= browser.bookmark_policies(
         resolved.title.say(resolved.language), found.get("browser.tile", [])
     )
-    return BrowserPolicy(policies=policies, allow=tuple(sorted(set(found.get("browser.allow", ())))))
+    return BrowserPolicy(
+        policies=policies,
+        allow=tuple(sorted(set(found.get("browser.allow", ())))),
+        chromium=found.get("browser.chromium", [0])[-1],
+    )
 
 
 def _start_page(resolved: Resolved, found: Mapping[str, list[Any]]) -> StartPage:

@@ -125,7 +125,7 @@ def _plain(model: Layer, section: str, *names: str) -> _Said:
 def _browser(model: Layer) -> _Said:
     if model.browser is None:
         return
-    yield from _plain(model, "browser", "downloads", "uploads", "printing")
+    yield from _plain(model, "browser", "downloads", "uploads", "printing", "chromium")
     for name, value in model.browser.policies.items():
         yield ("browser", "policies", name), value, ("browser", "policies", name)
 

@@ -201,11 +201,15 @@ class Tile(Strict):
 
 
 class Browser(Strict):
-    """What the browser lets a citizen do. None leaves that one thing to Chromium."""
+    """What the browser lets a citizen do. None leaves that one thing to Chromium.
+
+    `chromium` is the major version that the policy was checked with.
+    """
 
     downloads: bool | None = None
     uploads: bool | None = None
     printing: bool | None = None
+    chromium: Annotated[int | None, Field(ge=1, le=9999)] = None
     policies: dict[Policy, JsonValue] = Field(default_factory=dict)
 
 

@@ -25,6 +25,7 @@ NOUNS = {
     "unpair": "unpair",
     "status": "status",
     "session": "session",
+    "call": "call",
     "payment": "payment",
     "inventory": "inventory",
     "profile": "profile",

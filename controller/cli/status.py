@@ -59,6 +59,8 @@ CONDITIONS = {
     "EnforcerLost": mark("agent broken"),
     "Unclean": mark("not wiped"),
     "SessionFailed": mark("session did not start"),
+    "HelpWanted": mark("somebody calls"),
+    "BrowserUnchecked": mark("browser not checked"),
 }
 """What each condition is called while it is bad; Converged is bad when false, the others when true."""
 

@@ -129,6 +129,9 @@ class Reciting(Services):
     def end_session(self, station: str, who: str, wait_s: float) -> m.SessionOut:
         return self._recite(m.SessionOut, "end_session", station, wait_s)
 
+    def answer_call(self, station: str, who: str) -> m.CallAnswered:
+        return self._recite(m.CallAnswered, "answer_call", station)
+
     def payments(self, station: str | None) -> pm.Payments:
         return self._recite(pm.Payments, "payments", station)
 
