@@ -22,6 +22,7 @@ from agent.desk import Desk
 from agent.host import Host
 from agent.journal import Journal, JournalError
 from agent.pairing import Code, Paired, Pairing
+from agent.payments import Payments
 from agent.ports import Clock
 from agent.seal import SealBroken, check_seal, not_for_us
 from agent.session_runner import Sessions
@@ -79,6 +80,7 @@ class Station:
             user=settings.kiosk_user, paths=paths, host=host, journal=journal, clock=clock, log=log
         )
         self.desk = Desk(self.sessions, clock, offer=lambda: self.wanted.session, well=lambda: self._well)
+        self.payments = Payments(journal=journal, clock=clock, sitting=lambda: self.sessions.sitting, log=log)
         if journal.unpairing:
             self._finish_leaving()
         self._load()
@@ -88,7 +90,7 @@ class Station:
 
     @property
     def wanted(self) -> Resources:
-        """What the host shall be now."""
+        """What the host shall be, as long as the payment mode is closed."""
         return NOTHING if self.desired is None else self.desired.resources
 
     def watched(self) -> set[str]:
@@ -110,6 +112,8 @@ class Station:
             at=self._clock.now(),
             phase=self.sessions.sitting.phase,
             wipe=self.sessions.sitting.proof,
+            session=self.sessions.sitting.session if self.sessions.sitting.phase == "active" else None,
+            payment=self.payments.state,
         )
 
     def look(self) -> bool:
@@ -125,11 +129,14 @@ class Station:
             # While a wipe lasts the screen is its own: it restarts it.
             wiping = self.sessions.sitting.phase == "wiping"
             kinds = (kind for kind in self._kinds if not (wiping and kind.NAME == "session"))
-            outcome = converge(kinds, self.wanted, self._host, self._journal)
+            opening = self.payments.now if self.wanted.payment is not None else None
+            wanted = self.wanted if opening is None else self.wanted.paying()
+            outcome = converge(kinds, wanted, self._host, self._journal)
             self.sessions.settled(outcome.converged)
             self._tell_session()
             self._tell_browser()
             if outcome.converged:
+                fresh = self.payments.found(opening) or fresh
                 self._journal.set_applied(revision, self._clock.now())
                 if fresh:  # told also where no condition has anything else to say than before
                     self.version += 1
@@ -209,6 +216,9 @@ class Station:
                 case "call-answer":
                     result = self.desk.answer(command.id)
                     self._tell_session()
+                case "payment-open" | "payment-close":
+                    result = self.payments.perform(command, self.wanted)
+                    self.version += 1  # the look that follows makes it so
         except (SealBroken, JournalError) as error:
             return Performed(result=None, message=error.sentence)
         except ContractError as error:

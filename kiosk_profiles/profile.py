@@ -262,6 +262,13 @@ class Network(Strict):
     allow: list[HostPattern] = Field(default_factory=list)
 
 
+class Payment(Strict):
+    """What is open beside the rest while the payment mode is: services, and single hosts."""
+
+    services: list[ServiceName] = Field(default_factory=list)
+    allow: list[HostPattern] = Field(default_factory=list)
+
+
 class Session(Strict):
     """Whether citizens sit here: a screen, a desktop, and a browser between a session's start and end."""
 
@@ -297,6 +304,7 @@ class Layer(Strict):
     printing: Printing | None = None
     time: Time | None = None
     session: Session | None = None
+    payment: Payment | None = None
 
 
 class Profile(Layer):
