@@ -15,6 +15,13 @@ from contract.desired import DocumentKind, Storage
 from contract.sentence import Sentence
 from contract.wire import Message
 
+REPORT = "/run/lab-stick/report.json"
+"""Where the helper says how it stands."""
+GROUP = "lab-stick"
+"""The helper's, and of every stick's device."""
+LINKS = "labstick"
+"""Below /dev: a link to each stick, by which units and the enforcer name it."""
+
 _OLD_OFFICE = (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",)
 _ZIP = (b"PK\x03\x04",)
 _SIGNED = (b"\x30\x80", b"\x30\x81", b"\x30\x82", b"\x30\x83", b"\x30\x84", b"-----BEGIN ", b"MI")

@@ -16,6 +16,8 @@ from agent.core.proof import canary
 
 BROWSER = "/usr/bin/chromium"
 PROFILE = "profile"
+STICK, DOWNLOADS = "USB", "Downloads"
+"""Below the home: what came from a stick, and what may go to one (systemd/lab-session.service)."""
 
 FLAGS = (
     "--start-maximized",
@@ -43,14 +45,29 @@ def main() -> None:
     for plant in plants(canary(session), home, runtime):
         with contextlib.suppress(OSError, AttributeError):
             plant()
+    furnish(home)
     os.chdir(home)
     argv = (BROWSER, *FLAGS, f"--user-data-dir={home / PROFILE}", start_page)
     os.execve(BROWSER, argv, environment)  # noqa: S606  # there is no shell to want
 
 
+def furnish(home: Path) -> None:
+    """Have the browser offer a file from the stick's folder first, and the two folders by name beside it.
+
+    Chromium asks for the folder of documents as XDG has it; the file chooser is GTK's.
+    """
+    settings = home / ".config"
+    (settings / "gtk-3.0").mkdir(parents=True, exist_ok=True)
+    (settings / "user-dirs.dirs").write_text(
+        f'XDG_DOCUMENTS_DIR="$HOME/{STICK}"\nXDG_DOWNLOAD_DIR="$HOME/{DOWNLOADS}"\n', encoding="ascii"
+    )
+    marks = "".join(f"{(home / name).as_uri()} {name}\n" for name in (STICK, DOWNLOADS))
+    (settings / "gtk-3.0/bookmarks").write_text(marks, encoding="ascii")
+
+
 def plants(text: str, home: Path, runtime: Path) -> tuple[Callable[[], object], ...]:
     """One act of planting for each place."""
-    downloads = home / "Downloads"
+    downloads = home / DOWNLOADS
     folders = (home, downloads, runtime, *map(Path, ("/tmp", "/var/tmp", "/dev/shm")))  # noqa: S108  # these are the places
 
     def in_folder(folder: Path) -> Callable[[], object]:

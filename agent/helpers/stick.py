@@ -1,7 +1,7 @@
 """Copies documents from a citizen's stick into the session, and from the session to the stick.
 
     stick import SOURCE    the stick's documents into /run/lab-files/import
-    stick stage            what the session saved into /tmp/staged (as root, which may read it)
+    stick stage            what the session saved into /run/lab-files/staged (as root, which may read it)
     stick export SOURCE    that to the stick
     stick ended            after either: says so where it was cut short
 
@@ -29,8 +29,8 @@ from contract.wire import ContractError, decode, encode
 
 IMPORT = Path("/run/lab-files/import")
 EXPORT = Path("/run/lab-files/export")
-STAGED = Path("/tmp/staged")  # noqa: S108  # the unit's own, in memory
-REPORT = Path("/run/lab-stick/report.json")
+STAGED = Path("/run/lab-files/staged")
+REPORT = Path(stick.REPORT)
 RULES = Path("/etc/lab-agent/stick.json")
 
 WORK_S = 240.0
@@ -153,7 +153,8 @@ def stage(export: Path, staged: Path, rules: Rules, most: int) -> None:
     At most `most` bytes altogether. Links, pipes, folders and files of other kinds are left; what is too
     large comes as a file of its name with a hole in it that is too large as well, so that it is counted.
     """
-    staged.mkdir(0o755)
+    for old in staged.iterdir():
+        old.unlink()
     room = most
     for name in sorted(os.listdir(export))[: rules.max_documents]:  # noqa: PTH208  # names alone
         if stick.is_passed_over(name) or stick.kind_of(name, rules.documents) is None:
@@ -169,12 +170,12 @@ def stage(export: Path, staged: Path, rules: Rules, most: int) -> None:
             limit = min(rules.max_document_bytes, room)
             content = document.read(limit + 1)
         copy = staged / name
+        copy.touch()
         if len(content) > limit:
-            copy.touch()
             os.truncate(copy, rules.max_document_bytes + 1)
-            continue
-        room -= len(content)
-        copy.write_bytes(content)
+        else:
+            copy.write_bytes(content)
+            room -= len(content)
         copy.chmod(0o644)
 
 
@@ -183,6 +184,8 @@ def give_out(source: Path, staged: Path, *, work: Path, rules: Rules, tell: Tell
 
     Raises MediumError.
     """
+    if not rules.export:
+        raise MediumError("read-only")
     documents = sorted(staged.iterdir())
     if not documents:
         raise MediumError("nothing")
@@ -272,9 +275,8 @@ def main(words: list[str]) -> int:
                 lambda tell: take_in(Path(source), IMPORT, work=work, rules=rules, tell=tell, until=until),
             )
         case ["stage"]:
-            room = os.statvfs(work)
-            most = room.f_bavail * room.f_frsize // 2  # the other half is for reading back
-            stage(EXPORT, STAGED, decode(Rules, RULES.read_bytes()), most)
+            room = os.statvfs(STAGED)
+            stage(EXPORT, STAGED, decode(Rules, RULES.read_bytes()), room.f_bavail * room.f_frsize)
         case ["export", source]:
             rules = decode(Rules, RULES.read_bytes())
             report = Report(way="export", phase="working", device=source)

@@ -11,6 +11,7 @@ import struct
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from agent.core import stick
@@ -36,7 +37,7 @@ class Desk:
         self.into, self.work, self.staged = (place / name for name in ("import", "work", "staged"))
         self.saved = place / "export"
         self.report = place / "report.json"
-        for folder in (self.into, self.work, self.saved):
+        for folder in (self.into, self.work, self.saved, self.staged):
             folder.mkdir()
 
     def take_in(self, source: Path, rules: Rules = RULES, seconds: float = 100) -> Report:
@@ -164,6 +165,13 @@ def test_a_full_stick_is_said_and_what_was_written_is_whole(desk: Desk, tmp_path
     said = desk.give_out(fat.path)
     assert said.left == {"full": 2}
     assert said.done == 0
+
+
+def test_a_profile_that_only_reads_saves_nothing(desk: Desk, tmp_path: Path) -> None:
+    fat = FatImage(tmp_path / "stick.img")
+    (desk.saved / "ricevuta.pdf").write_bytes(PDF)
+    assert desk.give_out(fat.path, msgspec.structs.replace(RULES, export=False)).problem == "read-only"
+    assert fat.names() == set()
 
 
 def test_nothing_to_save_is_said(desk: Desk, tmp_path: Path) -> None:
