@@ -180,21 +180,25 @@ def told(report: Report) -> Sentence:
         if report.way == "import":
             return citizens("Your stick is being read. Please do not take it out yet.")
         return citizens("Your documents are being saved to the stick. Please do not take it out yet.")
-    left = sum(report.left.values())
-    values = {"count": report.done, "left": left, "why": _LEFT[_foremost(report.left)] if left else ""}
-    if report.way == "import" and left:
+    count, left = report.done, sum(report.left.values())
+    if not left and report.way == "import":
+        return citizens("Documents read from your stick: {count}. You can take the stick out.", count=count)
+    if not left:
+        return citizens("Documents saved to your stick: {count}. You can take the stick out.", count=count)
+    why = _LEFT[_foremost(report.left)]
+    if report.way == "import":
         return citizens(
             "Documents read from your stick: {count}. Left out: {left} ({why}). You can take the stick out.",
-            **values,
+            count=count,
+            left=left,
+            why=why,
         )
-    if report.way == "import":
-        return citizens("Documents read from your stick: {count}. You can take the stick out.", **values)
-    if left:
-        return citizens(
-            "Documents saved to your stick: {count}. Not saved: {left} ({why}). You can take the stick out.",
-            **values,
-        )
-    return citizens("Documents saved to your stick: {count}. You can take the stick out.", **values)
+    return citizens(
+        "Documents saved to your stick: {count}. Not saved: {left} ({why}). You can take the stick out.",
+        count=count,
+        left=left,
+        why=why,
+    )
 
 
 def _but(report: Report, why: Sentence) -> Sentence:

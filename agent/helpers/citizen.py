@@ -19,6 +19,16 @@ PROFILE = "profile"
 STICK, DOWNLOADS = "USB", "Downloads"
 """Below the home: what came from a stick, and what may go to one (systemd/lab-session.service)."""
 
+MODUTIL = Path("/usr/bin/modutil")
+READERS = Path("/run/pcscd/pcscd.comm")
+LIBRARIES = Path("/usr/lib")
+CARDS = (
+    ("CIE", "libcie-pkcs11.so"),
+    ("OpenSC", "*-linux-gnu/opensc-pkcs11.so"),
+    ("bit4id", "bit4id/libbit4xpki.so"),
+)
+"""PKCS#11 modules by the names citizens know: the identity card, what OpenSC reads, regional health cards."""
+
 FLAGS = (
     "--start-maximized",
     "--no-first-run",
@@ -46,6 +56,7 @@ def main() -> None:
         with contextlib.suppress(OSError, AttributeError):
             plant()
     furnish(home)
+    register_cards(home)
     os.chdir(home)
     argv = (BROWSER, *FLAGS, f"--user-data-dir={home / PROFILE}", start_page)
     os.execve(BROWSER, argv, environment)  # noqa: S606  # there is no shell to want
@@ -63,6 +74,21 @@ def furnish(home: Path) -> None:
     )
     marks = "".join(f"{(home / name).as_uri()} {name}\n" for name in (STICK, DOWNLOADS))
     (settings / "gtk-3.0/bookmarks").write_text(marks, encoding="ascii")
+
+
+def register_cards(home: Path) -> None:
+    """Tell NSS, which is what Chromium asks for certificates, of the smart cards' modules that this PC has.
+
+    Cards are let in or not by the profile (agent/resources/storage.py); here they are only named.
+    """
+    found = [(name, path) for name, pattern in CARDS for path in sorted(LIBRARIES.glob(pattern))[:1]]
+    if not found or not READERS.exists() or not MODUTIL.exists():
+        return
+    database = home / ".pki/nssdb"
+    database.mkdir(0o700, parents=True, exist_ok=True)
+    for name, path in found:
+        argv = (MODUTIL, "-force", "-dbdir", f"sql:{database}", "-add", name, "-libfile", path)
+        os.waitpid(os.posix_spawn(MODUTIL, tuple(map(str, argv)), os.environ), 0)
 
 
 def plants(text: str, home: Path, runtime: Path) -> tuple[Callable[[], object], ...]:

@@ -44,6 +44,8 @@ CLASSES = {
 _BUS = "/sys/bus/usb/devices"
 _LISTED = re.compile(r'bInterfaceClass\}!="([0-9a-f|]+)"')
 _SETRO = "--setro"
+_CARDS = "org.debian.pcsc-lite.access_"
+"""Both of pcscd's actions: to come to it, and to use a card."""
 
 _OUT = sentence("the lab no longer manages what is plugged in")
 _UNREAD = sentence("udev has not read its rules since they changed")
@@ -161,10 +163,16 @@ _MODULES_TEXT = f"{HEAD}install usb-storage /bin/false\ninstall uas /bin/false\n
 
 
 def polkit_rule(storage: Storage) -> str:
-    """polkit's part: the kiosk user may do nothing for which anybody would be asked."""
+    """polkit's part: the kiosk user may do nothing for which anybody would be asked.
+
+    But for the smart cards, where they are let in: pcscd asks polkit about each program that comes.
+    """
+    answer = "polkit.Result.NO"
+    if "smart-card" in storage.usb:
+        answer = f'action.id.indexOf("{_CARDS}") == 0 ? polkit.Result.YES : {answer}'
     return f"""// {HEAD.removeprefix("# ")}polkit.addRule(function (action, subject) {{
     if (subject.user == "{storage.user}") {{
-        return polkit.Result.NO;
+        return {answer};
     }}
 }});
 """
