@@ -60,8 +60,9 @@ def main(address: str, folder: str, mark: str) -> None:
             head = f"Content-Type: {self.headers['Content-Type']}\r\n\r\n".encode()
             for part in email.message_from_bytes(head + body, policy=HTTP).iter_parts():
                 name = Path(part.get_filename() or "").name
-                if name:
-                    Path(folder, name).write_bytes(part.get_payload(decode=True))
+                content = part.get_payload(decode=True)
+                if name and isinstance(content, bytes):
+                    Path(folder, name).write_bytes(content)
             self._answer(DONE.encode(), "text/html; charset=utf-8")
 
         def _answer(self, content: bytes, kind: str, *, attachment: bool = False) -> None:
