@@ -144,6 +144,10 @@ class Host:
         """See Reader. Under a prefix nothing runs, and that is as it should be there."""
         return not self._real or bool(self._processes(unit))
 
+    def program(self, path: str) -> bool:
+        """See Reader. Under a prefix nothing is run, so nothing lacks."""
+        return not self._real or os.access(path, os.X_OK)
+
     def _processes(self, unit: str) -> list[int]:
         place = unit if "/" in unit else f"system.slice/{unit}"
         state = self.file(f"/sys/fs/cgroup/{place}/cgroup.procs")

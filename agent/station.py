@@ -13,9 +13,11 @@ from datetime import datetime
 
 from agent.converge import Outcome, converge
 from agent.core.changes import Kind
+from agent.core.citizen import CitizenAsk, call_told
 from agent.core.messages import Delivered, EnforcerState, Performed, Refused
 from agent.core.proof import unclean
 from agent.core.session import WHY_NOT, Sitting
+from agent.desk import Desk
 from agent.host import Host
 from agent.journal import Journal, JournalError
 from agent.pairing import Code, Paired, Pairing
@@ -23,6 +25,7 @@ from agent.ports import Clock
 from agent.seal import SealBroken, check_seal
 from agent.session_runner import Sessions
 from agent.settings import Paths, Settings
+from agent.sticks import Sticks
 from agent.trust import Trust, TrustStore, write_private
 from contract.desired import DesiredState, Resources
 from contract.exchange import Command, CommandResult, Signed
@@ -80,6 +83,14 @@ class Station:
         self.sessions = Sessions(
             user=settings.kiosk_user, paths=paths, host=host, journal=journal, clock=clock, log=log
         )
+        self._sticks = Sticks(host, log)
+        self.desk = Desk(
+            self.sessions,
+            clock,
+            offer=lambda: self.wanted.session,
+            well=lambda: self._well,
+            sticks=self._sticks,
+        )
         if journal.unpairing:
             self._finish_leaving()
         self._load()
@@ -118,6 +129,7 @@ class Station:
 
         A drift that was repaired is told, with what it was.
         """
+        self._sticks.look()
         revision = 0 if self.desired is None else self.desired.revision
         fresh = revision != self._journal.applied
         try:
@@ -127,6 +139,8 @@ class Station:
             wiping = self.sessions.sitting.phase == "wiping"
             kinds = (kind for kind in self._kinds if not (wiping and kind.NAME == "session"))
             outcome = converge(kinds, self.wanted, self._host, self._journal)
+            self.sessions.settled(outcome.converged)
+            self._tell_session()
             if outcome.converged:
                 self._journal.set_applied(revision, self._clock.now())
                 if fresh:  # told also where no condition has anything else to say than before
@@ -204,6 +218,9 @@ class Station:
                     result = self._start_session(command.id)
                 case "session-end":
                     result = self._end_session(command.id)
+                case "call-answer":
+                    result = self.desk.answer(command.id)
+                    self._tell_session()
         except (SealBroken, JournalError) as error:
             return Performed(result=None, message=error.sentence)
         except ContractError as error:
@@ -221,16 +238,15 @@ class Station:
 
     def _settle_session(self) -> bool:
         """Bring sessions in step with what is wanted; whether the PC may be changed meanwhile."""
-        wanted = self.wanted.session is not None
-        self.sessions.manage(wanted)
+        offer = self.wanted.session
+        self.sessions.manage(offer)
         self.sessions.look()
         self._tell_session()
-        return wanted or not self.sessions.leaving
+        return offer is not None or not self.sessions.leaving
 
     def _start_session(self, command: str) -> CommandResult:
-        well = self._is("Converged", "Applied")
         result = CommandResult(command, True, _BEGINS)
-        if well and self.sessions.start(command, result):
+        if self._well and self.sessions.start(command, result):
             self._tell_session()
             return result
         phase = self.sessions.sitting.phase
@@ -245,6 +261,19 @@ class Station:
         self._tell_session()
         return result
 
+    @property
+    def _well(self) -> bool:
+        """Whether the PC is as the lab wants it, so far as was seen."""
+        return self._is("Converged", "Applied")
+
+    def citizen_asks(self, ask: CitizenAsk) -> None:
+        """See Desk.ask; where it cannot be journalled nothing is done."""
+        try:
+            self.desk.ask(ask)
+        except JournalError as error:
+            self._cannot_write(error)
+        self._tell_session()
+
     def _tell_session(self) -> None:
         sitting = self.sessions.sitting
         if sitting != self._told:
@@ -254,6 +283,10 @@ class Station:
             self._say("Unclean", True, "Left" if sitting.proof else "NoProof", unclean(sitting.proof))
         elif sitting.phase == "available" and "Unclean" in self._conditions:
             self._say("Unclean", False, "Wiped", sentence("nothing of the last session is left"))
+        if sitting.calls:
+            self._say("HelpWanted", True, "Called", call_told(sitting.calls))
+        elif "HelpWanted" in self._conditions:
+            self._say("HelpWanted", False, "NobodyCalls", call_told(()))
         if self.sessions.failed:
             self._say("SessionFailed", True, "DidNotStart", _DID_NOT_START)
         elif (

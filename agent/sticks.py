@@ -26,14 +26,63 @@ NOT_NOW = citizens("Nothing can be saved at the moment. Please call the operator
 
 
 class Sticks:
-    """The stick of whoever sits there."""
+    """The stick of whoever sits there, as it was at the last look."""
 
     def __init__(self, host: Host, log: Callable[[str], None]) -> None:
         self._host = host
         self._log = log
+        self._report: Report | None = None
+        self._link: str | None = None
+        self._refused: Sentence | None = None
 
-    def report(self) -> Report | None:
-        """What became of the last stick of this session; None where there was none."""
+    def look(self) -> None:
+        """Read again what the helper says, and whether the stick that it names is there."""
+        report = self._read()
+        if report != self._report:
+            self._report, self._refused = report, None
+        known = _LINK.fullmatch(report.device) if report is not None else None
+        there = known is not None and known[1] in (self._host.names(f"/dev/{LINKS}") or ())
+        self._link = known[1] if known is not None and there else None
+
+    @property
+    def busy(self) -> bool:
+        """Whether the helper is at work: what is said of that goes before all else."""
+        return self._refused is not None or (self._report is not None and self._report.phase == "working")
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is a stick of this session to save to."""
+        return self._link is not None
+
+    def told(self) -> Sentence | None:
+        """What the citizen reads of it; None where there is nothing to say."""
+        if self._refused is not None:
+            return self._refused
+        return None if self._report is None else told(self._report)
+
+    def save(self) -> None:
+        """Have the session's documents written to its stick. Then, or instead, `told` says something.
+
+        Only a stick that was read in this session is written to: one that somebody forgot in the PC is not.
+        """
+        self.look()
+        self._refused = self._begin()
+
+    def _begin(self) -> Sentence | None:
+        """Why not; None where the helper is at it."""
+        if self._link is None:
+            return NO_STICK
+        if self._report is not None and self._report.phase == "working":
+            return BUSY
+        unit = f"lab-stick-export@dev-{LINKS}-{self._link}.service"
+        try:
+            done = self._host.run(("systemctl", "start", "--no-block", unit), timeout_s=10)
+        except ActionFailed as error:
+            self._log(str(error))
+            return NOT_NOW
+        return NOT_NOW if done.returncode else None
+
+    def _read(self) -> Report | None:
         state = self._host.file(REPORT)
         if state is None or not 0 < len(state.content) <= LONGEST:
             return None
@@ -42,37 +91,3 @@ class Sticks:
         except ContractError as error:
             self._log(f"the stick's helper makes no sense: {error}")
             return None
-
-    def told(self) -> Sentence | None:
-        """What the citizen reads of it; None where there is nothing to say."""
-        report = self.report()
-        return None if report is None else told(report)
-
-    def ready(self) -> bool:
-        """Whether there is a stick of this session to save to."""
-        return self._stick() is not None
-
-    def save(self) -> Sentence | None:
-        """Have the session's documents written to its stick; why not, or None: then the report goes on.
-
-        Only a stick that was read in this session is written to: one that somebody forgot in the PC is not.
-        """
-        report, link = self.report(), self._stick()
-        if link is None:
-            return NO_STICK
-        if report is not None and report.phase == "working":
-            return BUSY
-        unit = f"lab-stick-export@dev-{LINKS}-{link}.service"
-        try:
-            done = self._host.run(("systemctl", "start", "--no-block", unit), timeout_s=10)
-        except ActionFailed as error:
-            self._log(str(error))
-            return NOT_NOW
-        return NOT_NOW if done.returncode else None
-
-    def _stick(self) -> str | None:
-        report = self.report()
-        known = _LINK.fullmatch(report.device) if report is not None else None
-        if known is None or known[1] not in (self._host.names(f"/dev/{LINKS}") or ()):
-            return None
-        return known[1]

@@ -17,7 +17,7 @@ from contract.wire import Message, Utc
 EXCHANGE_PATH = "/v1/exchange"
 
 CommandId = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{32}\Z")]
-CommandKind = Literal["unpair", "session-start", "session-end"]
+CommandKind = Literal["unpair", "session-start", "session-end", "call-answer"]
 
 
 class Signed(Message, frozen=True):

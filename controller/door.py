@@ -200,6 +200,11 @@ def _add_stations(app: FastAPI, services: Services, operator: Guard, technician:
         """End it: the PC is wiped, and proves it."""
         return services.end_session(station, caller.user, body.wait_s)
 
+    @app.post("/v1/stations/{station}/call/answer")
+    def call_answer(station: Id, caller: Annotated[Caller, Depends(operator)]) -> m.CallAnswered:
+        """Tell the citizen who calls there that the operator comes."""
+        return services.answer_call(station, caller.user)
+
     @app.get("/v1/stations/{station}/explain")
     def explain(station: Id, _: Annotated[Caller, Depends(operator)]) -> m.Explained:
         """Where each setting of a station came from."""

@@ -210,6 +210,12 @@ class SessionOut(Model):
     wipe: Wipe | None
 
 
+class CallAnswered(Model):
+    """Whose call was answered."""
+
+    id: str
+
+
 class ProfileItem(Model):
     """A profile the lab can use. `source`: the file it is in."""
 

@@ -169,6 +169,10 @@ class Services:
         """End it."""
         return self._sessions.end(station, who, wait_s)
 
+    def answer_call(self, station: str, who: str) -> m.CallAnswered:
+        """Tell a citizen who calls that the operator comes."""
+        return self._sessions.answer(station, who)
+
     def _tell(self, station: str, command: Command) -> CommandResult | Failure:
         signed = self._p.books.pki.seal(command)
         return self._p.household.sync.command(station, command.id, signed, COMMAND_S)

@@ -206,7 +206,7 @@ def give_out(source: Path, staged: Path, *, work: Path, rules: Rules, tell: Tell
         taken.add(name.casefold())
         try:
             medium.write(document, name)
-            _read_back(medium, document, name, work / "back")
+            read_back(medium, document, name, work / "back")
             tell.done()
         except NoRoom:
             tell.left("full")
@@ -215,7 +215,7 @@ def give_out(source: Path, staged: Path, *, work: Path, rules: Rules, tell: Tell
     _to_the_medium(source)
 
 
-def _read_back(medium: Medium, document: Path, name: str, back: Path) -> None:
+def read_back(medium: Medium, document: Path, name: str, back: Path) -> None:
     """Raises Unreadable where the medium does not hold what was written."""
     written = next((entry for entry in medium.entries("") if entry.name == name), None)
     if written is None:

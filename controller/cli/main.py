@@ -25,6 +25,7 @@ NOUNS = {
     "unpair": "unpair",
     "status": "status",
     "session": "session",
+    "call": "call",
     "inventory": "inventory",
     "profile": "profile",
     "services": "services",

@@ -59,6 +59,7 @@ CONDITIONS = {
     "EnforcerLost": mark("agent broken"),
     "Unclean": mark("not wiped"),
     "SessionFailed": mark("session did not start"),
+    "HelpWanted": mark("somebody calls"),
 }
 """What each condition is called while it is bad; Converged is bad when false, the others when true."""
 

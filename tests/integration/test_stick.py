@@ -16,7 +16,8 @@ import pytest
 
 from agent.core import stick
 from agent.core.stick import HEAD_BYTES, Report, Rules, agrees, clean_name, kind_of, told
-from agent.helpers.stick import cut_short, give_out, run, stage, take_in
+from agent.helpers.media import Unreadable, open_medium
+from agent.helpers.stick import cut_short, give_out, read_back, run, stage, take_in
 from contract.desired import Storage
 from contract.wire import decode
 from tests.integration.images import FatImage, NtfsImage, needs_programs
@@ -167,6 +168,16 @@ def test_a_full_stick_is_said_and_what_was_written_is_whole(desk: Desk, tmp_path
     assert said.done == 0
 
 
+def test_what_is_not_as_it_was_written_is_not_called_saved(desk: Desk, tmp_path: Path) -> None:
+    fat = FatImage(tmp_path / "stick.img")
+    fat.put("ricevuta.pdf", PDF)
+    for content in (PDF[:-1] + b"x", PDF + b"x", PDF[:-1]):
+        document = tmp_path / "ricevuta.pdf"
+        document.write_bytes(content)
+        with pytest.raises(Unreadable):
+            read_back(open_medium(fat.path, desk.work), document, "ricevuta.pdf", desk.work / "back")
+
+
 def test_a_profile_that_only_reads_saves_nothing(desk: Desk, tmp_path: Path) -> None:
     fat = FatImage(tmp_path / "stick.img")
     (desk.saved / "ricevuta.pdf").write_bytes(PDF)
@@ -300,13 +311,14 @@ def test_two_files_in_the_same_place_are_two_documents(desk: Desk, made: Geometr
 
 
 def test_a_folder_that_holds_itself_ends(desk: Desk, made: Geometry) -> None:
-    made.chain(3, 3)
+    made.chain(3, 0xFFFF)
     made.image.at(made.root, entry(b"GIRO       ", 3, 0, 0x10))
     inside = entry(b".          ", 3, 0, 0x10) + entry(b"..         ", 0, 0, 0x10)
-    inside += entry(b"GIRO       ", 3, 0, 0x10) + entry(b"QUI     PDF", 2, 500)
-    made.image.at(made.where(3), inside)
+    inside += b"".join(entry(b"GIRO%03d    " % number, 3, 0, 0x10) for number in range(10))
+    made.image.at(made.where(3), inside + entry(b"QUI     PDF", 2, 500))
     said = desk.take_in(made.image.path)
-    assert said.done <= RULES.max_documents
+    assert said.problem is None, "ten to the sixth folders are not looked into"
+    assert said.done == RULES.max_documents
 
 
 def test_a_file_said_to_be_of_four_gigabytes_is_no_more_than_it_has(desk: Desk, made: Geometry) -> None:

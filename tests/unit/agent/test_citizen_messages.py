@@ -36,6 +36,7 @@ SECONDS = st.floats(0, 1e6)
         language=st.sampled_from(tuple(bar.LANGUAGES)),
         ends_in_s=st.none() | SECONDS,
         sentence=st.none() | SENTENCES,
+        stick=st.booleans(),
     )
 )
 def test_what_the_enforcer_says_is_what_the_bar_hears(state: enforcer.CitizenState) -> None:
@@ -46,10 +47,14 @@ def test_what_the_enforcer_says_is_what_the_bar_hears(state: enforcer.CitizenSta
     assert heard is not None
     assert (heard.state, heard.language, heard.at) == (state.state, state.language, state.at_monotonic)
     assert heard.ends_in_s == state.ends_in_s
+    assert heard.stick is state.stick
     assert heard.sentence.said(str) == (str(state.sentence) if state.sentence else "")
 
 
-@given(st.sampled_from(("end", "help", "more-time")), st.just("") | st.sampled_from(tuple(bar.LANGUAGES)))
+@given(
+    st.sampled_from(("start", "end", "help", "more-time", "save")),
+    st.just("") | st.sampled_from(tuple(bar.LANGUAGES)),
+)
 def test_what_the_bar_asks_is_what_the_enforcer_hears(ask: str, value: str) -> None:
     heard = enforcer.read_ask(bar.ask_line(ask, value).rstrip())
     assert (heard.ask, heard.value) == (ask, value)
@@ -96,7 +101,7 @@ def test_the_bar_takes_no_other_line_for_a_state(line: bytes) -> None:
     "line",
     [
         b"{}",
-        b'{"ask": "start"}',
+        b'{"ask": "unlock"}',
         b'{"ask": "language", "value": "fr"}',
         b'{"ask": "end", "pid": 1}',
         b'{"ask": "end"}' + b" " * 4096,

@@ -128,6 +128,9 @@ class Reciting(Services):
     def end_session(self, station: str, who: str, wait_s: float) -> m.SessionOut:
         return self._recite(m.SessionOut, "end_session", station, wait_s)
 
+    def answer_call(self, station: str, who: str) -> m.CallAnswered:
+        return self._recite(m.CallAnswered, "answer_call", station)
+
     def explain(self, station: str) -> m.Explained:
         return self._recite(m.Explained, "explain", station)
 
