@@ -18,69 +18,79 @@ from typing import Any
 import pytest
 
 from tests.integration.images import FatImage, needs_programs
+from tests.lab.rig import Machine
 from tests.lab.rig.host import wait_until
+from tests.lab.screen import WHITE, YELLOW, Screen
 from tests.lab.site import Site, wait_for
-from tests.lab.test_session import SCREEN, Seat
-from tests.lab.www import Web
 
 pytestmark = [pytest.mark.lab, needs_programs, pytest.mark.timeout(300)]
 
 SPORTELLO = "sportello.test"
 SERVE = (Path(__file__).parent / "www/filing.py").read_text()
-BUSINESS = f"""
-session: {{offered: true}}
-start_page: http://{SPORTELLO}/
-allow: [.{SPORTELLO}]
-"""
+LAYER = f"start_page: http://{SPORTELLO}/\nallow: [.{SPORTELLO}]\n"
 LINKS, LINK = "/dev/labstick", "/dev/labstick/prova"
-UNIT = "lab-stick-{}@dev-labstick-prova.service"
 RECEIVED = "run/sportello"
+START_ROW, BAR_ROW = 440, 12
+"""Rows of the screen through the buttons to start, and through the bar's, off their words."""
 
 
 @dataclass(frozen=True)
 class Desk:
     """A PC with the business profile, a site to hand documents in, and a place where sticks appear."""
 
-    seat: Seat
+    site: Site
+    machine: Machine
+    screen: Screen
     mark: str
+    """In the site's receipt."""
     pictures: Path
 
     @property
     def received(self) -> dict[str, bytes]:
         """What was handed in."""
-        folder = self.seat.site.server.root / RECEIVED
+        folder = self.site.server.root / RECEIVED
         return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != ".ready"}
 
     @property
-    def image(self) -> Path:
-        """The stick, as seen from the host."""
-        return self.seat.machine.root / LINK.lstrip("/")
+    def stick(self) -> Path:
+        """The stick that is in the PC, as seen from the host."""
+        return self.machine.root / LINK.lstrip("/")
 
-    def plug(self, image: Path) -> dict[str, Any]:
-        """Put a stick in: what udev does for one. What became of it."""
-        machine = self.seat.machine
-        machine.run(["install", "-m", "660", "-g", "lab-stick", "/dev/stdin", LINK], input=image.read_bytes())
-        return self.do("import")
+    def sit_down(self) -> None:
+        """Press Start."""
+        self.screen.press(START_ROW, YELLOW)
+        self.screen.shows("Sportello")
 
-    def do(self, what: str) -> dict[str, Any]:
-        """Import or export, to its end."""
-        report = self.seat.machine.root / "run/lab-stick/report.json"
-        self.seat.machine.run(["systemctl", "start", UNIT.format(what)], check=False, timeout=120)
-        told: dict[str, Any] = json.loads(report.read_bytes()) if report.exists() else {}
-        return told
+    def get_up(self) -> dict[str, Any]:
+        """End the session; its proof."""
+        ended = json.loads(self.site.labctl("session", "end", self.machine.name, "--json").stdout)
+        proof: dict[str, Any] = ended["wipe"]
+        return proof
+
+    def plug(self, image: Path) -> None:
+        """Put a stick in: what udev makes of one."""
+        content = image.read_bytes()
+        self.machine.run_bytes(["install", "-m", "660", "-g", "lab-stick", "/dev/stdin", LINK], input=content)
+        unit = "lab-stick-import@dev-labstick-prova.service"
+        self.machine.run(["systemctl", "start", "--no-block", unit])
+
+    def told(self, way: str) -> dict[str, Any]:
+        """What came of an import or export, when it has ended."""
+        report = self.machine.root / "run/lab-stick/report.json"
+
+        def ended() -> dict[str, Any]:
+            told: dict[str, Any] = json.loads(report.read_bytes()) if report.exists() else {}
+            return told if (told.get("way"), told.get("phase")) == (way, "ended") else {}
+
+        return wait_for(ended, 60, f"the end of the {way}")
 
     def keys(self, *chords: str) -> None:
         """Press keys."""
-        self.seat.machine.run(["xdotool", "key", "--clearmodifiers", *chords], env=SCREEN)
-
-    def shows(self, title: str, seconds: float = 40) -> None:
-        """Wait for a window's title."""
-        wait_for(lambda: any(title in name for name in self.seat.titles()), seconds, title)
+        self.screen.run("xdotool", "key", "--clearmodifiers", *chords)
 
     def picture(self, name: str) -> None:
         """Keep the screen, for a person to look at."""
-        shot = self.seat.machine.run_bytes(["maim"], env=SCREEN).stdout
-        (self.pictures / f"{name}.png").write_bytes(shot)
+        self.screen.picture(self.pictures / f"{name}.png")
 
 
 @pytest.fixture
@@ -88,27 +98,26 @@ def desk(site: Site, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator
     machine, server = site.pc(request.param), site.server
     mark = f"segno-{secrets.token_hex(8)}"
     address = f"{site.lab.network.net}.31"
-    site.layer_for(machine.name, BUSINESS)
-    site.labctl("profile", "assign", "business", machine.name)
+    site.layer_for(machine.name, LAYER)
     site.publish(profile="business")
+    site.labctl("profile", "assign", "business", machine.name)
     hosts = machine.root / "etc/hosts"
     before = hosts.read_text()
     hosts.write_text(f"{before}{address} {SPORTELLO}\n")
-    seat = Seat(site, machine, Web(server, SPORTELLO, address, (0, 0, 0)))
     machine.run(["mkdir", "-p", LINKS])
     machine.run(["mount", "-t", "tmpfs", "-o", "size=64m", "sticks", LINKS])
     server.net_run(["ip", "address", "add", f"{address}/24", "dev", "eth0"])
     try:
         with server.popen(["python3", "-c", SERVE, address, f"/{RECEIVED}", mark]):
-            wait_until((server.root / RECEIVED / ".ready").exists, timeout=20)
-            seat.until("available")
-            yield Desk(seat, mark, tmp_path)
+            assert wait_until((server.root / RECEIVED / ".ready").exists, timeout=20)
+            wait_for(lambda: site.row(machine.name)["state"] == "available", 60, "a free PC")
+            yield Desk(site, machine, Screen(machine), mark, tmp_path)
     finally:
+        site.labctl("session", "end", machine.name, check=False)
         server.net_run(["ip", "address", "del", f"{address}/24", "dev", "eth0"])
         server.run(["rm", "-rf", f"/{RECEIVED}"])
         machine.run(["umount", "-l", LINKS])
         hosts.write_text(before)
-        seat.end(check=False)
         site.labctl("profile", "assign", "none", machine.name)
 
 
@@ -121,19 +130,25 @@ def test_a_filing_from_the_stick_and_the_receipt_back_to_it(desk: Desk, tmp_path
     stick = FatImage(tmp_path / "stick.img", 16)
     stick.put("istanza.pdf", document)
     stick.put("programma.exe", b"MZ" + b"\0" * 100)
-    desk.seat.start()
-    desk.shows("Sportello")
-    told = desk.plug(stick.path)
-    assert told == {
-        "way": "import",
-        "phase": "ended",
-        "device": LINK,
-        "done": 1,
-        "left": {"kind": 1},
-    }
+    desk.sit_down()
+    desk.plug(stick.path)
+    told = desk.told("import")
+    assert (told["done"], told["left"]) == (1, {"kind": 1})
     desk.picture("1-form")
-    time.sleep(1)
     desk.keys("space")  # the file field has the focus: it opens the chooser
-    desk.shows("Open")
+    time.sleep(3)
+    print(desk.screen.titles())
     desk.picture("2-chooser")
-    assert stick.path.exists()
+    print(
+        desk.machine.run(
+            [
+                "sh",
+                "-c",
+                "ls -laR /run/lab-files /run/lab-stick; cat /run/lab-stick/report.json; journalctl -u 'lab-stick*' --no-pager | tail -20",
+            ]
+        ).stdout
+    )
+    desk.keys("Down", "Return")
+    time.sleep(2)
+    desk.picture("3-chosen")
+    print(desk.screen.titles())
