@@ -20,7 +20,7 @@ import pytest
 from tests.integration.images import FatImage, needs_programs
 from tests.lab.rig import Machine
 from tests.lab.rig.host import wait_until
-from tests.lab.screen import WHITE, YELLOW, Screen
+from tests.lab.screen import WHITE, Screen
 from tests.lab.site import Site, wait_for
 
 pytestmark = [pytest.mark.lab, needs_programs, pytest.mark.timeout(300)]
@@ -30,8 +30,8 @@ SERVE = (Path(__file__).parent / "www/filing.py").read_text()
 LAYER = f"start_page: http://{SPORTELLO}/\nallow: [.{SPORTELLO}]\n"
 LINKS, LINK = "/dev/labstick", "/dev/labstick/prova"
 RECEIVED = "run/sportello"
-START_ROW, BAR_ROW = 440, 12
-"""Rows of the screen through the buttons to start, and through the bar's, off their words."""
+BAR_ROW = 12
+"""A row of the screen through the bar's buttons, above their words."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,8 @@ class Desk:
         return self.machine.root / LINK.lstrip("/")
 
     def sit_down(self) -> None:
-        """Press Start."""
-        self.screen.press(START_ROW, YELLOW)
+        """A session begins."""
+        self.site.labctl("session", "start", self.machine.name)
         self.screen.shows("Sportello")
 
     def get_up(self) -> dict[str, Any]:
