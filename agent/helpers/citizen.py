@@ -8,6 +8,7 @@ looks for whatever belongs to the kiosk user.
 
 import contextlib
 import ctypes
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -63,17 +64,19 @@ def main() -> None:
 
 
 def furnish(home: Path) -> None:
-    """Have the browser offer a file from the stick's folder first, and the two folders by name beside it.
+    """Have the file chooser open on the stick's folder, and name it and the downloads beside its list.
 
-    Chromium asks for the folder of documents as XDG has it; the file chooser is GTK's.
+    Where it opens is a preference of Chromium's; the chooser itself is GTK's, and its places are XDG's.
     """
-    settings = home / ".config"
-    (settings / "gtk-3.0").mkdir(parents=True, exist_ok=True)
+    settings, browser = home / ".config", home / PROFILE / "Default"
+    for folder in (settings, browser):
+        folder.mkdir(parents=True, exist_ok=True)
     (settings / "user-dirs.dirs").write_text(
-        f'XDG_DOCUMENTS_DIR="$HOME/{STICK}"\nXDG_DOWNLOAD_DIR="$HOME/{DOWNLOADS}"\n', encoding="ascii"
+        f'XDG_DESKTOP_DIR="$HOME"\nXDG_DOCUMENTS_DIR="$HOME/{STICK}"\nXDG_DOWNLOAD_DIR="$HOME/{DOWNLOADS}"\n',
+        encoding="ascii",
     )
-    marks = "".join(f"{(home / name).as_uri()} {name}\n" for name in (STICK, DOWNLOADS))
-    (settings / "gtk-3.0/bookmarks").write_text(marks, encoding="ascii")
+    opens = json.dumps({"selectfile": {"last_directory": str(home / STICK)}})
+    (browser / "Preferences").write_text(opens, encoding="ascii")
 
 
 def register_cards(home: Path) -> None:

@@ -18,10 +18,10 @@ FORM = """<!doctype html><html lang="it"><meta charset="utf-8"><title>Sportello<
 <p><button style="font-size:24px">Invia</button></p></form>
 <script>document.querySelector("input").onchange = (e) => {
   document.title = "Scelto " + e.target.files[0].name; document.querySelector("button").focus(); }</script>"""
-DONE = """<!doctype html><html lang="it"><meta charset="utf-8"><title>Ricevuta pronta</title>
+DONE = """<!doctype html><html lang="it"><meta charset="utf-8"><title>Istanza ricevuta</title>
 <body style="font:24px sans-serif;margin:2em"><h1>Istanza ricevuta</h1>
 <p><a id="ricevuta" href="/ricevuta.pdf">Scarica la ricevuta</a></p>
-<script>document.getElementById("ricevuta").focus()</script>"""
+<script>document.getElementById("ricevuta").focus(); document.title = "Ricevuta pronta"</script>"""
 
 
 def receipt(mark: str) -> bytes:
