@@ -165,8 +165,8 @@ def stage(export: Path, staged: Path, rules: Rules, most: int) -> None:
             continue
         with os.fdopen(handle, "rb") as document:
             about = os.fstat(handle)
-            if not stat.S_ISREG(about.st_mode) or about.st_nlink != 1:
-                continue
+            if not stat.S_ISREG(about.st_mode) or about.st_nlink != 1 or about.st_size == 0:
+                continue  # an empty one is what a browser holds a name with while it downloads
             limit = min(rules.max_document_bytes, room)
             content = document.read(limit + 1)
         copy = staged / name

@@ -145,6 +145,7 @@ def test_documents_are_saved_beside_what_is_there(desk: Desk, tmp_path: Path, ki
     (desk.saved / "ricevuta.pdf").write_bytes(PDF)
     (desk.saved / "elenco [3].txt").write_bytes(b"una riga\n")
     (desk.saved / "in arrivo.pdf.crdownload").write_bytes(PDF)
+    (desk.saved / "in arrivo.pdf").touch()
     (desk.saved / "falso.pdf").write_bytes(b"MZ")
     (desk.saved / "enorme.pdf").write_bytes(b"%PDF-" + b"\0" * RULES.max_document_bytes)
     (desk.saved / "rimando.pdf").symlink_to("/etc/passwd")
