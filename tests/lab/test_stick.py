@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.images import FatImage, needs_programs
+from tests.integration.images import FatImage, NtfsImage, needs_programs
 from tests.lab.rig import Machine
 from tests.lab.rig.host import wait_until
 from tests.lab.screen import WHITE, Screen
@@ -90,6 +90,36 @@ class Desk:
             return told if (told.get("way"), told.get("phase")) == (way, "ended") else {}
 
         return wait_for(ended, 60, f"the end of the {way}")
+
+    def says(self) -> str:
+        """What the bar was last told to say, in English."""
+        knock = (
+            "import socket; link = socket.socket(socket.AF_UNIX);"
+            "link.connect('/run/lab-agent/citizen.sock'); print(link.recv(4096).decode())"
+        )
+        state = json.loads(self.machine.run(["python3", "-c", knock]).stdout)
+        return str(state.get("sentence", {}).get("text", ""))
+
+    def ask(self, what: str) -> None:
+        """Ask at the citizen's door, as the bar does."""
+        knock = (
+            "import socket, sys; link = socket.socket(socket.AF_UNIX);"
+            "link.connect('/run/lab-agent/citizen.sock'); link.recv(4096);"
+            "link.send(sys.argv[1].encode()); link.recv(4096)"
+        )
+        self.machine.run(["python3", "-c", knock, json.dumps({"ask": what}) + "\n"], user="lab-bar")
+
+    def in_session(self, *argv: str) -> str:
+        """Run a program as the citizen in the session's own view of the PC."""
+        browser = self.machine.run(["pgrep", "-o", "-x", "chromium", "-u", "kiosk"]).stdout.strip()
+        enter = ["nsenter", "-t", browser, "-m", "-i"]
+        enter += ["setpriv", "--reuid=kiosk", "--regid=kiosk", "--clear-groups", "--inh-caps=-all"]
+        return self.machine.run([*enter, "env", "HOME=/home/kiosk", *argv]).stdout
+
+    def import_folder(self) -> dict[str, bytes]:
+        """What came from sticks."""
+        folder = self.machine.root / "run/lab-files/import"
+        return {path.name: path.read_bytes() for path in folder.iterdir()}
 
     def keys(self, *chords: str) -> None:
         """Press keys."""
@@ -189,3 +219,56 @@ def test_a_filing_from_the_stick_and_the_receipt_back_to_it(desk: Desk, tmp_path
         "--exclude-dir=sys",
     ]
     assert desk.machine.run(left, check=False, timeout=100).stdout == ""
+
+
+@one_debian
+def test_what_is_wrong_with_a_stick_is_told_and_the_next_one_is_read(desk: Desk, tmp_path: Path) -> None:
+    desk.sit_down()
+    broken = tmp_path / "broken.img"
+    whole = FatImage(tmp_path / "whole.img", 8)
+    whole.put("istanza.pdf", b"%PDF-1.4")
+    content = whole.path.read_bytes()
+    for bad in (bytes(1 << 20), content[:600], b"\xeb\x52\x90NTFS    " + b"\x01" * (1 << 20)):
+        broken.write_bytes(bad)
+        desk.machine.run(["rm", "-rf", "/run/lab-stick/report.json"])
+        desk.plug(broken)
+        assert desk.told("import")["problem"] == "broken"
+        wait_for(lambda: "is damaged or not formatted" in desk.says(), 30, "why not")
+        assert desk.import_folder() == {}
+    assert desk.site.row(desk.machine.name)["state"] == "active"
+    assert "Nothing to change" in desk.machine.run(["lab-agent", "plan"]).stdout
+
+    ntfs = NtfsImage(tmp_path / "ntfs.img")
+    ntfs.put("Dichiarazione è [1].pdf", b"%PDF-1.4 dichiarazione")
+    desk.machine.run(["rm", "/run/lab-stick/report.json"])
+    desk.plug(ntfs.path)
+    assert desk.told("import")["done"] == 1
+    assert desk.import_folder() == {"Dichiarazione è (1).pdf": b"%PDF-1.4 dichiarazione"}
+    seen = ["find", "/home/kiosk", "/run/lab-files", "-name", "Dichiarazione*", "-writable"]
+    assert desk.in_session(*seen) == "", "what came from a stick the session only reads"
+    assert desk.get_up()["clean"]
+
+
+@one_debian
+def test_a_stick_that_was_forgotten_is_neither_read_nor_written(desk: Desk, tmp_path: Path) -> None:
+    stick = FatImage(tmp_path / "stick.img")
+    stick.put("di un altro.pdf", b"%PDF-1.4 di un altro")
+    desk.plug(stick.path)
+    desk.sit_down()
+    desk.in_session("sh", "-c", "echo %PDF-1.4 mio > /home/kiosk/Downloads/mio.pdf")
+    desk.ask("save")
+    wait_for(lambda: "put your stick in first" in desk.says(), 30, "why not")
+    assert desk.import_folder() == {}
+    assert desk.stick.read_bytes() == stick.path.read_bytes()
+
+
+@one_debian
+def test_the_session_knows_the_modules_of_smart_cards(desk: Desk) -> None:
+    """No reader is there: what is seen is that pcscd answers the session, and that NSS has the module."""
+    desk.sit_down()
+    listed = desk.in_session("modutil", "-list", "-dbdir", "sql:/home/kiosk/.pki/nssdb")
+    assert "OpenSC" in listed
+    assert listed.count("status: loaded") == 2
+    assert (
+        desk.machine.run(["systemctl", "is-active", "pcscd.service"], check=False).stdout.strip() == "active"
+    )
