@@ -89,7 +89,15 @@ class Desk:
             told: dict[str, Any] = json.loads(report.read_bytes()) if report.exists() else {}
             return told if (told.get("way"), told.get("phase")) == (way, "ended") else {}
 
-        return wait_for(ended, 60, f"the end of the {way}")
+        told = wait_for(ended, 60, f"the end of the {way}")
+        unit = f"lab-stick-{way}@dev-labstick-prova.service"
+
+        def rests() -> bool:
+            state = self.machine.run(["systemctl", "is-active", unit], check=False).stdout.strip()
+            return state in ("inactive", "failed")
+
+        wait_for(rests, 60, f"{unit} to have ended, so that it can be started again")
+        return told
 
     def says(self) -> str:
         """What the bar was last told to say, in English."""
@@ -244,8 +252,9 @@ def test_what_is_wrong_with_a_stick_is_told_and_the_next_one_is_read(desk: Desk,
     desk.plug(ntfs.path)
     assert desk.told("import")["done"] == 1
     assert desk.import_folder() == {"Dichiarazione è (1).pdf": b"%PDF-1.4 dichiarazione"}
-    seen = ["find", "/home/kiosk", "/run/lab-files", "-name", "Dichiarazione*", "-writable"]
-    assert desk.in_session(*seen) == "", "what came from a stick the session only reads"
+    for attempt in ("echo > USB/x", "rm USB/Dichiarazione*", "mv USB/Dichiarazione* Downloads"):
+        tried = desk.in_session("sh", "-c", f"cd /home/kiosk; {{ {attempt}; }} 2>/dev/null || echo refused")
+        assert tried == "refused\n", attempt
     assert desk.get_up()["clean"]
 
 
