@@ -216,6 +216,7 @@ class Enforcer:
     def _look(self) -> None:
         if set_right(self._clock, self._journal):
             self._station.version += 1  # the front takes the time from the state
+        ends_s = self._station.payments.ends_s  # asked before: it may come while the look lasts
         converged = self._station.look()
         self._files.follow(self._station.watched())
         now = self._clock.monotonic()
@@ -225,6 +226,8 @@ class Enforcer:
         else:
             self._retry = min(RETRY_S[1], self._retry * 2) if self._retry else RETRY_S[0]
             self._due["look"] = now + self._retry
+        if ends_s is not None:
+            self._due["look"] = min(self._due["look"], ends_s)
         self._quiet_until = now + QUIET_S
 
     def _follow_errand(self) -> None:

@@ -26,6 +26,7 @@ NOUNS = {
     "status": "status",
     "session": "session",
     "call": "call",
+    "payment": "payment",
     "inventory": "inventory",
     "profile": "profile",
     "services": "services",

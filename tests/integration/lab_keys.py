@@ -20,6 +20,7 @@ from contract.pairing import (
     PairStart,
     confirmation,
 )
+from contract.payment import PaymentOrder
 from contract.wire import CONTRACT, Message, encode
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -69,8 +70,14 @@ class LabKeys:
         }
         return self.sign(DesiredState(**{**parts, **changes}))  # type: ignore[arg-type]  # bent on purpose
 
-    def command(self, station: str, number: int = 1, kind: CommandKind = "unpair") -> Signed:
-        """A sealed command."""
+    def command(
+        self,
+        station: str,
+        number: int = 1,
+        kind: CommandKind = "unpair",
+        payment: PaymentOrder | None = None,
+    ) -> Signed:
+        """A sealed command; to unpair, if nothing else is said."""
         return self.sign(
             Command(
                 contract=CONTRACT,
@@ -80,6 +87,7 @@ class LabKeys:
                 pairing=self.pairing,
                 issued_at=NOON,
                 kind=kind,
+                payment=payment,
             )
         )
 
