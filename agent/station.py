@@ -27,6 +27,7 @@ from agent.ports import Clock
 from agent.seal import SealBroken, check_seal, not_for_us
 from agent.session_runner import Sessions
 from agent.settings import Paths, Settings
+from agent.sticks import Sticks
 from agent.trust import Trust, TrustStore, write_private
 from contract.desired import DesiredState, Resources
 from contract.exchange import Command, CommandResult, Signed
@@ -79,7 +80,14 @@ class Station:
         self.sessions = Sessions(
             user=settings.kiosk_user, paths=paths, host=host, journal=journal, clock=clock, log=log
         )
-        self.desk = Desk(self.sessions, clock, offer=lambda: self.wanted.session, well=lambda: self._well)
+        self._sticks = Sticks(host, log)
+        self.desk = Desk(
+            self.sessions,
+            clock,
+            offer=lambda: self.wanted.session,
+            well=lambda: self._well,
+            sticks=self._sticks,
+        )
         self.payments = Payments(journal=journal, clock=clock, sitting=lambda: self.sessions.sitting, log=log)
         if journal.unpairing:
             self._finish_leaving()
@@ -121,6 +129,7 @@ class Station:
 
         A drift that was repaired is told, with what it was.
         """
+        self._sticks.look()
         revision = 0 if self.desired is None else self.desired.revision
         fresh = revision != self._journal.applied
         try:

@@ -31,6 +31,11 @@ KeyChord = Annotated[str, msgspec.Meta(pattern=r"\A(?:[CASW]-){0,4}[A-Za-z0-9_]{
 UserName = Annotated[str, msgspec.Meta(pattern=r"\A[a-z_][a-z0-9_-]{0,31}\Z")]
 RemovableMode = Literal["none", "read-only", "full"]
 UsbKind = Literal["audio", "network", "printer", "smart-card", "still-image", "vendor-specific", "video"]
+DocumentKind = Literal[
+    "csv", "doc", "docx", "eml", "jpg", "ods", "odt", "p7m", "p7s",
+    "pdf", "png", "rtf", "tif", "txt", "xls", "xlsx", "xml", "zip",
+]  # fmt: skip
+"""What a citizen may bring on a stick or take away on it, by the end of its name."""
 GrubHash = Annotated[
     str,
     msgspec.Meta(pattern=r"\Agrub\.pbkdf2\.sha512\.[1-9][0-9]{3,6}\.[0-9A-Fa-f]{16,256}\.[0-9A-Fa-f]{128}\Z"),
@@ -88,6 +93,14 @@ class Storage(Message, frozen=True):
     removable: RemovableMode = "none"
     usb: Annotated[tuple[UsbKind, ...], msgspec.Meta(max_length=16)] = ()
     user: UserName = "kiosk"
+    documents: Annotated[tuple[DocumentKind, ...], msgspec.Meta(max_length=32)] = (
+        *("doc", "docx", "jpg", "ods", "odt", "p7m", "pdf"),
+        *("png", "rtf", "tif", "txt", "xls", "xlsx", "xml"),
+    )
+    """What is copied from a stick and to it, and nothing else is."""
+    max_documents: Annotated[int, msgspec.Meta(ge=1, le=2000)] = 200
+    max_document_mb: Annotated[int, msgspec.Meta(ge=1, le=500)] = 50
+    """The largest document, in MiB."""
 
 
 class Boot(Message, frozen=True):

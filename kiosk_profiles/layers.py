@@ -79,7 +79,7 @@ def settings(loaded: Loaded[Layer], layer: str, file: str) -> Settings:
         *_kernel(model),
         *_desktop(model),
         *_plain(model, "console", "access"),
-        *_plain(model, "storage", "removable", "usb"),
+        *_plain(model, "storage", "removable", "usb", "documents", "max_documents", "max_document_mb"),
         *_plain(model, "boot", "menu_s", "password_hash"),
         *_printing(model),
         *_plain(model, "time", "servers"),

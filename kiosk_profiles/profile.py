@@ -13,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, m
 from pydantic_core import PydanticCustomError
 
 from contract.desired import (
+    DocumentKind,
     GrubHash,
     HostName,
     KeyChord,
@@ -229,10 +230,13 @@ class Console(Strict):
 
 
 class Storage(Strict):
-    """What may be plugged in; a layer that names kinds of USB devices replaces the list."""
+    """What may be plugged in; a layer that names kinds of USB devices, or of documents, replaces the list."""
 
     removable: RemovableMode = "none"
     usb: Annotated[list[UsbKind], Field(max_length=16)] = Field(default_factory=list)
+    documents: Annotated[list[DocumentKind], Field(min_length=1, max_length=32)] = Field(default_factory=list)
+    max_documents: Annotated[int, Field(ge=1, le=2000)] = 200
+    max_document_mb: Annotated[int, Field(ge=1, le=500)] = 50
 
 
 class Boot(Strict):

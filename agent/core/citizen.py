@@ -33,7 +33,8 @@ class CitizenState(Message, frozen=True):
     """What the bar shows. `at_monotonic` is the PC's monotonic clock when this was true.
 
     `ends_in_s` is None where there is no end; `sentence` is one of those that
-    `citizens` made, which are in the bar's catalogues.
+    `citizens` made, which are in the bar's catalogues. `stick` is whether
+    documents can be saved to a stick.
     """
 
     state: CitizenStationState
@@ -41,12 +42,13 @@ class CitizenState(Message, frozen=True):
     language: Language
     ends_in_s: Seconds | None = None
     sentence: Sentence | None = None
+    stick: bool = False
 
 
 class CitizenAsk(Message, frozen=True):
     """What the citizen wants. `value` is a language's code: the one to read, or to start in; else empty."""
 
-    ask: Literal["start", "end", "help", "more-time", "language"]
+    ask: Literal["start", "end", "help", "more-time", "language", "save"]
     value: Literal["", "it", "en", "ro"] = ""
 
 

@@ -8,6 +8,7 @@ looks for whatever belongs to the kiosk user.
 
 import contextlib
 import ctypes
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,18 @@ from agent.core.proof import canary
 
 BROWSER = "/usr/bin/chromium"
 PROFILE = "profile"
+STICK, DOWNLOADS = "USB", "Downloads"
+"""Below the home: what came from a stick, and what may go to one (systemd/lab-session.service)."""
+
+MODUTIL = Path("/usr/bin/modutil")
+READERS = Path("/run/pcscd/pcscd.comm")
+LIBRARIES = Path("/usr/lib")
+CARDS = (
+    ("CIE", "libcie-pkcs11.so"),
+    ("OpenSC", "*-linux-gnu/opensc-pkcs11.so"),
+    ("bit4id", "bit4id/libbit4xpki.so"),
+)
+"""PKCS#11 modules by the names citizens know: the identity card, what OpenSC reads, regional health cards."""
 
 FLAGS = (
     "--start-maximized",
@@ -43,14 +56,47 @@ def main() -> None:
     for plant in plants(canary(session), home, runtime):
         with contextlib.suppress(OSError, AttributeError):
             plant()
+    furnish(home)
+    register_cards(home)
     os.chdir(home)
     argv = (BROWSER, *FLAGS, f"--user-data-dir={home / PROFILE}", start_page)
     os.execve(BROWSER, argv, environment)  # noqa: S606  # there is no shell to want
 
 
+def furnish(home: Path) -> None:
+    """Have the file chooser open on the stick's folder, and name it and the downloads beside its list.
+
+    Where it opens is a preference of Chromium's; the chooser itself is GTK's, and its places are XDG's.
+    """
+    settings, browser = home / ".config", home / PROFILE / "Default"
+    for folder in (settings, browser):
+        folder.mkdir(parents=True, exist_ok=True)
+    (settings / "user-dirs.dirs").write_text(
+        f'XDG_DESKTOP_DIR="$HOME"\nXDG_DOCUMENTS_DIR="$HOME/{STICK}"\nXDG_DOWNLOAD_DIR="$HOME/{DOWNLOADS}"\n',
+        encoding="ascii",
+    )
+    opens = json.dumps({"selectfile": {"last_directory": str(home / STICK)}})
+    (browser / "Preferences").write_text(opens, encoding="ascii")
+
+
+def register_cards(home: Path) -> None:
+    """Tell NSS, which is what Chromium asks for certificates, of the smart cards' modules that this PC has.
+
+    Cards are let in or not by the profile (agent/resources/storage.py); here they are only named.
+    """
+    found = [(name, path) for name, pattern in CARDS for path in sorted(LIBRARIES.glob(pattern))[:1]]
+    if not found or not READERS.exists() or not MODUTIL.exists():
+        return
+    database = home / ".pki/nssdb"
+    database.mkdir(0o700, parents=True, exist_ok=True)
+    for name, path in found:
+        argv = (MODUTIL, "-force", "-dbdir", f"sql:{database}", "-add", name, "-libfile", path)
+        os.waitpid(os.posix_spawn(MODUTIL, tuple(map(str, argv)), os.environ), 0)
+
+
 def plants(text: str, home: Path, runtime: Path) -> tuple[Callable[[], object], ...]:
     """One act of planting for each place."""
-    downloads = home / "Downloads"
+    downloads = home / DOWNLOADS
     folders = (home, downloads, runtime, *map(Path, ("/tmp", "/var/tmp", "/dev/shm")))  # noqa: S108  # these are the places
 
     def in_folder(folder: Path) -> Callable[[], object]:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from agent.core import proof
 from agent.core.proof import Process, WipeTask, canary
+from agent.core.stick import GROUP
 from agent.host import Host
 from agent.ports import ActionFailed
 from contract.session import Looked, Place, Proof
@@ -45,6 +46,10 @@ Things = dict[Place, list[str]]
 """What was found: each thing by where it is."""
 
 
+HELPERS = (GROUP,)
+"""Users that work for a session, whose files and processes are its own: who reads the citizen's stick."""
+
+
 class CannotLook(Exception):
     """A place could not be looked at: there is no proof then."""
 
@@ -56,6 +61,7 @@ class Wipe:
         account = pwd.getpwnam(task.user)
         self._task = task
         self._uid, self._home = account.pw_uid, account.pw_dir
+        self._users = {task.user: self._uid, **_helpers()}
         self._host = host
         self._text = canary(task.session).encode() if task.session else b""
         self._owned: list[str] = []
@@ -120,7 +126,7 @@ class Wipe:
                     found = proof.process(Path(entry.path, "status").read_text(errors="replace"))
                 except (OSError, KeyError):
                     continue  # it has ended
-                if self._uid in found.uids and not found.dead:
+                if not found.uids.isdisjoint(self._users.values()) and not found.dead:
                     yield int(entry.name), found
 
     def _kill(self) -> None:
@@ -128,7 +134,8 @@ class Wipe:
         for _round in range(KILL_ROUNDS):
             if not any(True for _process in self._processes()):
                 return
-            self._try(("kill", "-KILL", "--", "-1"), user=self._task.user)
+            for user in self._users:
+                self._try(("kill", "-KILL", "--", "-1"), user=user)
             # Those that changed one of their ids, which that user may not signal.
             for pid, _process in self._processes():
                 with contextlib.suppress(ProcessLookupError):
@@ -144,7 +151,8 @@ class Wipe:
         """In one walk of each disk: what the user owns; what was changed since the session began, and of that
         what anybody may write, so that nobody knows whose words are in it."""
         points, theirs = self._mounts()
-        mine = ("-uid", str(self._uid), "-printf", "o%p\\0")
+        owners = [word for uid in self._users.values() for word in ("-o", "-uid", str(uid))][1:]
+        mine = ("(", *owners, ")", "-printf", "o%p\\0")
         newer = ("-newerct", f"@{self._task.since:.0f}") if self._task.since else ()
         changed = ("-type", "f", *newer, "-printf", "c%p\\0", "-perm", "-o+w", "-printf", "w%p\\0")
         tests = ("(", *mine, ")", *((",", "(", *changed, ")") if self._text else ()))
@@ -176,7 +184,7 @@ class Wipe:
         folder = os.path.dirname(path)  # noqa: PTH120  # names that are not text stay what they are
         while folder != "/":
             try:
-                if os.lstat(folder).st_uid != self._uid:
+                if os.lstat(folder).st_uid not in self._users.values():
                     break
             except FileNotFoundError:
                 pass
@@ -219,6 +227,11 @@ class Wipe:
 def looked(place: Place, before: Things, after: Things) -> Looked:
     """One line of the proof."""
     return proof.looked(place, len(before[place]), after[place])
+
+
+def _helpers() -> dict[str, int]:
+    """Those of HELPERS that this PC has."""
+    return {account.pw_name: account.pw_uid for account in pwd.getpwall() if account.pw_name in HELPERS}
 
 
 def _remove(path: Path, *, keep: bool) -> None:

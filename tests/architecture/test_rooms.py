@@ -35,9 +35,10 @@ ROOMS = {
     "defusedxml": {"kiosk_profiles/spid.py"},
     # The enforcer runs programs through its host; Popen's type is known where a helper is talked to;
     # `lab-agent run` starts both halves; `labctl --server` is ssh;
-    # `labctl profile check --chromium` asks a Chromium.
+    # `labctl profile check --chromium` asks a Chromium; what reads a citizen's stick has limits of its own.
     "subprocess": {
         *("agent/host.py", "agent/pairing.py", "agent/session_runner.py", "agent/main.py"),
+        "agent/helpers/media.py",
         *("controller/cli/remote.py", "controller/policy_reader.py"),
     },
 }

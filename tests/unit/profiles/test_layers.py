@@ -44,6 +44,8 @@ LAYERS = st.fixed_dictionaries(
             optional={
                 "removable": st.sampled_from(["none", "read-only", "full"]),
                 "usb": st.lists(st.sampled_from(["audio", "printer"]), max_size=2, unique=True),
+                "documents": st.lists(st.sampled_from(["pdf", "p7m"]), min_size=1, max_size=2, unique=True),
+                "max_documents": st.integers(1, 2000),
             },
         ),
         "boot": st.none() | st.fixed_dictionaries({}, optional={"menu_s": st.integers(0, 60)}),
