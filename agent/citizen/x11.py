@@ -1,7 +1,8 @@
 """What the bar needs of the X server and GTK has no words for: a second connection, by libX11 itself.
 
-The strip that maximised windows leave free, the key that leads to the bar, and
-the title of the active window. All of it comes as events; nothing is polled.
+The strip that maximised windows leave free, the key that leads to the bar, the
+title of the active window, and what other programs do to the bar's own window.
+All of it comes as events; nothing is polled.
 """
 
 import contextlib
@@ -22,10 +23,14 @@ from ctypes import (
 )
 from typing import Literal
 
-Event = Literal["key", "title", "area"]
+Event = Literal["key", "title", "area", "moved", "gone"]
 
-_KEY_PRESS, _PROPERTY, _CLIENT_MESSAGE = 2, 28, 33
+_KEY_PRESS, _VISIBILITY, _DESTROYED, _UNMAPPED, _CONFIGURED, _PROPERTY, _CLIENT_MESSAGE = (
+    2, 15, 17, 18, 22, 28, 33,
+)  # fmt: skip
 _PROPERTY_MASK, _SUBSTRUCTURE_MASKS = 1 << 22, (1 << 19) | (1 << 20)
+_OWN_MASKS = (1 << 16) | (1 << 17)
+"""Visibility and structure of one window."""
 _LOCKS = (0, 1 << 1, 1 << 4, (1 << 1) | (1 << 4))
 """CapsLock and NumLock: a key is another one while they are on."""
 _CARDINAL, _ANY = 6, 0
@@ -46,6 +51,13 @@ class _Property(Structure):
     )  # fmt: skip
 
 
+class _Visibility(Structure):
+    _fields_ = (
+        ("type", c_int), ("serial", c_ulong), ("sent", c_int), ("display", c_void_p),
+        ("window", c_ulong), ("state", c_int),
+    )  # fmt: skip
+
+
 class _Message(Structure):
     _fields_ = (
         ("type", c_int), ("serial", c_ulong), ("sent", c_int), ("display", c_void_p),
@@ -55,7 +67,8 @@ class _Message(Structure):
 
 class _XEvent(Union):
     _fields_ = (
-        ("type", c_int), ("key", _Key), ("property", _Property), ("message", _Message), ("pad", c_long * 24),
+        ("type", c_int), ("key", _Key), ("property", _Property), ("visibility", _Visibility),
+        ("message", _Message), ("pad", c_long * 24),
     )  # fmt: skip
 
 
@@ -77,6 +90,10 @@ def _library() -> ctypes.CDLL:
         ("XSendEvent", c_int, (c_void_p, c_ulong, c_int, c_long, POINTER(_XEvent))),
         ("XSync", c_int, (c_void_p, c_int)),
         ("XFree", c_int, (c_void_p,)),
+        ("XRaiseWindow", c_int, (c_void_p, c_ulong)),
+        ("XQueryTree", c_int, (
+            c_void_p, c_ulong, POINTER(c_ulong), POINTER(c_ulong), POINTER(c_void_p), POINTER(c_uint),
+        )),
         ("XChangeProperty", c_int, (c_void_p, c_ulong, c_ulong, c_ulong, c_int, c_int, c_void_p, c_int)),
         ("XGetWindowProperty", c_int, (
             c_void_p, c_ulong, c_ulong, c_long, c_long, c_int, c_ulong,
@@ -126,7 +143,17 @@ class Screen:
                 *(self._display, window, self._atom(name), _CARDINAL, 32, 0),
                 *(ctypes.cast(data, c_void_p), len(values)),
             )
+        self._x.XSelectInput(self._display, window, _OWN_MASKS)
         self._x.XSync(self._display, 0)
+
+    def lift(self) -> None:
+        """Put the bar above every other window, those too that no window manager stacks."""
+        frame, window = self._own, self._own
+        while window not in (0, self._root):
+            frame, window = window, self._parent(window)
+        if frame:
+            self._x.XRaiseWindow(self._display, frame)
+            self._x.XSync(self._display, 0)
 
     def grab(self, keysym: int) -> None:
         """Take a key for the bar, whatever has the focus."""
@@ -150,6 +177,10 @@ class Screen:
                     yield "area"
             elif event.type == _PROPERTY and event.property.atom == self._atom("_NET_WM_NAME"):
                 yield "title"
+            elif event.type in (_UNMAPPED, _DESTROYED):
+                yield "gone"
+            elif event.type == _CONFIGURED or (event.type == _VISIBILITY and event.visibility.state):
+                yield "moved"
 
     @property
     def title(self) -> str:
@@ -186,6 +217,16 @@ class Screen:
         self._x.XSelectInput(self._display, active, _PROPERTY_MASK)
         self._x.XSync(self._display, 0)
         return True
+
+    def _parent(self, window: int) -> int:
+        """The window around a window; 0 where there is none (any more)."""
+        root, parent, children, count = c_ulong(), c_ulong(), c_void_p(), c_uint()
+        found = self._x.XQueryTree(
+            *(self._display, window, byref(root), byref(parent), byref(children), byref(count))
+        )
+        if children.value:
+            self._x.XFree(children)
+        return parent.value if found else 0
 
     def _atom(self, name: str) -> int:
         atom: int = self._x.XInternAtom(self._display, name.encode(), 0)
