@@ -112,8 +112,8 @@ class Bar:
                 self._take_keyboard()
             elif event == "gone":  # taken from the screen by another program: systemd brings a new one
                 Gtk.main_quit()
-            elif event == "moved" and not self._holding:
-                self._holding = GLib.timeout_add(HOLD_MS, self._hold)
+            elif event == "moved":
+                self._holding = self._holding or GLib.timeout_add(HOLD_MS, self._hold)
             elif event == "area":
                 self._place()
             else:
