@@ -104,8 +104,8 @@ def _command_line() -> Iterator[Attempt]:
         "by its port, as a test": ("--test-type", "--enable-automation"),
         "by its port, as a guest": ("--guest",),
     }
-    for name, flags in ports.items():
-        yield Attempt("remote debugging", name, "the browser's insides", debugging(*flags), fresh=True)
+    for name, more in ports.items():
+        yield Attempt("remote debugging", name, "the browser's insides", debugging(*more), fresh=True)
 
 
 def _lan() -> Iterator[Attempt]:
