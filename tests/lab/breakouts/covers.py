@@ -12,6 +12,7 @@ from tests.lab.breakouts.desk import Desk
 from tests.lab.breakouts.table import Attempt, Escape, Seat
 from tests.lab.kiosk import BAR_HEIGHT, SIZE
 
+Place = tuple[int, int]
 LOST = "the session bar"
 TAB = (110, BAR_HEIGHT + 20)
 BESIDE_TABS = (SIZE[0] - 300, BAR_HEIGHT + 20)
@@ -48,6 +49,7 @@ def attempts() -> Iterator[Attempt]:
         yield _attempt(name, _clicked(page))
     for name, (start, end) in DRAGS.items():
         yield _attempt(name, _dragged(start, end))
+    yield _attempt("a film that floats above all, dragged over it", _floated)
     for name, (kind, before, after) in WINDOWS.items():
         yield _attempt(name, _started("python3", "-c", _WINDOW.format(kind=kind, before=before, after=after)))
     for name, command in COMMANDS.items():
@@ -134,18 +136,47 @@ def _clicked(page: str) -> Escape:
     return escapes
 
 
-def _dragged(start: tuple[int, int], end: tuple[int, int]) -> Escape:
+def _dragged(start: Place, end: Place) -> Escape:
     def escapes(seat: Seat) -> bool:
         assert isinstance(seat, Desk)
-        hand = seat.screen
-        hand.run("xdotool", "mousemove", str(start[0]), str(start[1]), "mousedown", "1")
-        for step in range(1, 11):
-            x, y = (start[n] + (end[n] - start[n]) * step // 10 for n in (0, 1))
-            hand.run("xdotool", "mousemove", str(x), str(y))
-        hand.run("xdotool", "mouseup", "1")
+        _drag(seat, start, end)
         return seat.loses_bar()
 
     return escapes
+
+
+def _drag(seat: Seat, start: Place, end: Place) -> None:
+    hand = seat.screen
+    hand.run("xdotool", "mousemove", str(start[0]), str(start[1]), "mousedown", "1")
+    for step in range(1, 11):
+        x, y = (start[n] + (end[n] - start[n]) * step // 10 for n in (0, 1))
+        hand.run("xdotool", "mousemove", str(x), str(y))
+    hand.run("xdotool", "mouseup", "1")
+
+
+def _floated(seat: Seat) -> bool:
+    """Chromium's picture in picture: a window above the others, dragged by any place of it."""
+    assert isinstance(seat, Desk)
+    seat.clicked("floating")
+    argv = (
+        "xdotool",
+        "search",
+        "--onlyvisible",
+        "--name",
+        "^Picture.in.[Pp]icture",
+        "getwindowgeometry",
+        "--shell",
+    )
+
+    def place() -> dict[str, int]:
+        told = seat.screen.run(*argv, check=False)
+        return {key: int(value) for key, value in (line.split("=") for line in told.splitlines())}
+
+    if not seat.wait(lambda: bool(place())):
+        return False
+    at = place()
+    _drag(seat, (at["X"] + at["WIDTH"] // 2, at["Y"] + at["HEIGHT"] // 2), (SIZE[0] // 2 - 60, 20))
+    return seat.loses_bar()
 
 
 def _started(*argv: str) -> Escape:
