@@ -24,6 +24,8 @@ SCRIPTS = {
     "WebRTC": "var p=new RTCPeerConnection({iceServers:[{urls:'stun:" + ADDRESS + ":3478'}]});"
     "p.createDataChannel('x');p.createOffer().then(function(o){p.setLocalDescription(o)})",
     "location": f"location='{_OUT}/location'",
+    "link that tells where it was clicked": "document.body.innerHTML=\"<a href='#x' style='display:block;"
+    f"height:100vh' ping='{_OUT}/ping' onclick='0'></a>\"",
     "another window": f"document.onclick=function(){{window.open('{_OUT}/window')}}",
     "form that sends itself": f"document.body.innerHTML=\"<form method=post action='{_OUT}/form'></form>\";"
     "document.forms[0].submit()",
@@ -46,6 +48,13 @@ MARKUP = {
     "prefetch": f"<link rel=prefetch href='{_OUT}/prefetch'>",
     "preload": f"<link rel=preload as=image href='{_OUT}/preload'>",
     "preconnect": f"<link rel=preconnect href='http://{OUTSIDE}:8080'>",
+    "icon": f"<link rel=icon href='{_OUT}/icon.png'>",
+    "picture of many sizes": f"<img srcset='{_OUT}/srcset 1x'>",
+    "picture that is a button": f"<input type=image src='{_OUT}/button'>",
+    "module ahead of time": f"<link rel=modulepreload href='{_OUT}/ahead.js'>",
+    "subtitles": f"<video><track default kind=captions src='{_OUT}/track.vtt'></video>",
+    "page ahead of time": "<script type=speculationrules>"
+    f'{{"prefetch":[{{"source":"list","urls":["{_OUT}/speculation"]}}]}}</script>',
     "picture in SVG": f"<svg><image href='{_OUT}/svg' width=9 height=9 /></svg>",
 }
 """Name and markup."""
