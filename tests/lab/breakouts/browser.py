@@ -61,7 +61,7 @@ def _addresses() -> Iterator[Attempt]:
 
 
 def _source(seat: Seat) -> bool:
-    # A blocked page is called by its address, so that the title tells nothing: the site is asked for it again.
+    # A blocked page is called by its address, so the title tells nothing: the site is asked for it again.
     seat.screen.go(f"view-source:http://{INSIDE}/source")
     return seat.reached("/source", site=INSIDE)
 
