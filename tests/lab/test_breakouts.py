@@ -15,7 +15,7 @@ from tests.lab.breakouts.table import FREE_RC, Attempt, Seat, Verdict, judge
 from tests.lab.breakouts.world import INSIDE, World, known, world
 from tests.lab.kiosk import BAR_HEIGHT
 from tests.lab.rig import Machine
-from tests.lab.site import LAYER, Site
+from tests.lab.site import LAYER, Site, wait_for
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 
@@ -27,6 +27,10 @@ ATTEMPTS = sorted(
 FIRST = {one.group: one for one in reversed(ATTEMPTS)}
 LEAST = 5
 """Attempts in each class."""
+LET_GO = (
+    *("etc/chromium/policies/managed/50-lab-policy.json", "etc/lab-agent/openbox/rc.xml"),
+    *("etc/lab-agent/proxy/hosts", "etc/udev/rules.d/90-lab-usb.rules", "etc/modprobe.d/90-lab-usb.conf"),
+)
 MAXIMISED = """
 <application class="Chromium*" type="normal">
   <decor>no</decor><focus>yes</focus><maximized>true</maximized>
@@ -44,6 +48,8 @@ def here(lab_of_ten: Site) -> Iterator[World]:
     site.layer_for(sessions.name, OFFERED)
     site.publish()
     site.labctl("unpair", free.name)
+    for path in LET_GO:
+        wait_for(lambda path=path: not (free.root / path).exists(), 30, f"{path} gone")  # type: ignore[misc]  # mypy cannot infer a lambda's default
     rc = (free.root / "etc/xdg/openbox/rc.xml").read_text()
     rc = rc.replace("</applications>", MAXIMISED).replace("<top>0</top>", f"<top>{BAR_HEIGHT}</top>", 1)
     free.run(["install", "-m", "644", "/dev/stdin", FREE_RC], input=rc)

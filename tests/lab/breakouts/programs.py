@@ -188,7 +188,7 @@ def _doors() -> Iterator[Attempt]:
         ("a unit of its own by D-Bus", ("systemd-run", "--quiet", "--wait", "--no-ask-password", "true")),
         ("what the journal holds", ("sh", "-c", 'test -n "$(journalctl -n1 -o cat)"')),
         ("a printer of its own", ("lpadmin", "-p", "breakouts", "-E", "-v", "file:/dev/null")),
-        ("printing for the whole LAN", ("cupsctl", "--share-printers")),
+        ("how printing is set up", ("cupsctl", "--debug-logging")),
         ("the agent's own command", ("lab-agent", "plan")),
     ):
         yield row(name, "root, or what others said", _runs(*argv))
@@ -202,7 +202,6 @@ def _files() -> Iterator[Attempt]:
         "/etc/ssh/ssh_host_ed25519_key",
         "/var/log/btmp",
         "/proc/1/environ",
-        "/dev/kmsg",
     ):
         yield _on_desk("others' files", f"read {path}", _runs("head", "-c1", path))
     for path in (
