@@ -15,7 +15,6 @@ from tests.lab.kiosk import BAR_HEIGHT, SIZE
 Place = tuple[int, int]
 LOST = "the session bar"
 TAB = (110, BAR_HEIGHT + 20)
-BESIDE_TABS = (SIZE[0] - 300, BAR_HEIGHT + 20)
 _WINDOW = """
 import gi, sys
 gi.require_version("Gtk", "3.0")
@@ -49,7 +48,6 @@ def attempts() -> Iterator[Attempt]:
         yield _attempt(name, _clicked(page))
     for name, (start, end) in DRAGS.items():
         yield _attempt(name, _dragged(start, end))
-    yield _attempt("a film that floats above all, dragged over it", _floated)
     for name, (kind, before, after) in WINDOWS.items():
         yield _attempt(name, _started("python3", "-c", _WINDOW.format(kind=kind, before=before, after=after)))
     for name, command in COMMANDS.items():
@@ -115,11 +113,9 @@ OTHERS = {
 """What a program asks the window manager to do with another's window: its title, and GDK's words."""
 PAGES_THAT_COVER = {
     "a page in full screen": "full",
-    "a window of the page's own, moved over it": "popup/over",
 }
 DRAGS = {
     "the browser dragged by its tab": (TAB, (TAB[0] + 40, 10)),
-    "the browser dragged by the strip of tabs": (BESIDE_TABS, (BESIDE_TABS[0], 5)),
 }
 
 
@@ -152,31 +148,6 @@ def _drag(seat: Seat, start: Place, end: Place) -> None:
         x, y = (start[n] + (end[n] - start[n]) * step // 10 for n in (0, 1))
         hand.run("xdotool", "mousemove", str(x), str(y))
     hand.run("xdotool", "mouseup", "1")
-
-
-def _floated(seat: Seat) -> bool:
-    """Chromium's picture in picture: a window above the others, dragged by any place of it."""
-    assert isinstance(seat, Desk)
-    seat.clicked("floating")
-    argv = (
-        "xdotool",
-        "search",
-        "--onlyvisible",
-        "--name",
-        "^Picture.in.[Pp]icture",
-        "getwindowgeometry",
-        "--shell",
-    )
-
-    def place() -> dict[str, int]:
-        told = seat.screen.run(*argv, check=False)
-        return {key: int(value) for key, value in (line.split("=") for line in told.splitlines())}
-
-    if not seat.wait(lambda: bool(place())):
-        return False
-    at = place()
-    _drag(seat, (at["X"] + at["WIDTH"] // 2, at["Y"] + at["HEIGHT"] // 2), (SIZE[0] // 2 - 60, 20))
-    return seat.loses_bar()
 
 
 def _started(*argv: str) -> Escape:

@@ -90,15 +90,6 @@ POPUPS = {
 }
 """Name and body: each opens /opened of the same site without being asked, or more than it was."""
 
-_OVER = (
-    "<script>document.onclick=function(){var w=window.open('/start','',"
-    "'popup,left=0,top=0,width=1280,height=700');w.moveTo(0,0);w.resizeTo(1280,800)}</script>"
-)
-_FLOATING = (
-    "<script>document.onclick=async()=>{var c=document.createElement('canvas'),p=c.getContext('2d'),"
-    "v=document.createElement('video');setInterval(()=>p.fillRect(0,0,300,150),100);"
-    "v.muted=true;v.srcObject=c.captureStream(9);await v.play();await v.requestPictureInPicture()}</script>"
-)
 PICKERS = {
     "a page picks a file": "showOpenFilePicker()",
     "a page picks a folder": "showDirectoryPicker()",
@@ -166,8 +157,6 @@ _CHOOSER = "<input type=file {0} style='width:100vw;height:100vh;display:block'>
 _BODIES = {
     "start": "",
     "full": FULL_SCREEN["by the page"],
-    "popup/over": _OVER,
-    "floating": _FLOATING,
     "print": "<script>document.onclick=function(){print()}</script>",
     **{f"full/{slug(name)}": body for name, body in FULL_SCREEN.items()},
     **{f"popup/{slug(name)}": body for name, body in POPUPS.items()},
