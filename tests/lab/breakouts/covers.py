@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from tests.lab.breakouts.desk import Desk
 from tests.lab.breakouts.table import Attempt, Escape, Seat
-from tests.lab.kiosk import BAR_HEIGHT, SIZE
+from tests.lab.kiosk import BAR_HEIGHT
 
 Place = tuple[int, int]
 LOST = "the session bar"
