@@ -41,6 +41,7 @@ _OTHER_PAIRING = sentence(
     " and pair it again"
 )
 
+_TOO_OLD = sentence("it is older than orders that this PC no longer remembers; give it again")
 _BEGINS = sentence("the session begins")
 _STARTED = sentence("the last session has started")
 _DID_NOT_START = sentence("the last session did not start; on the PC, see journalctl -u lab-session")
@@ -196,6 +197,8 @@ class Station:
             known = self._journal.result_of(command.id)
             if known is not None:
                 return Performed(result=known)
+            if not self._journal.receive(command.id, command.issued_at, self._clock.now()):
+                return Performed(result=CommandResult(command.id, False, _TOO_OLD))
             match command.kind:
                 case "unpair":
                     result = CommandResult(id=command.id, done=True, message=sentence("unpaired"))
@@ -204,6 +207,8 @@ class Station:
                     result = self._start_session(command.id)
                 case "session-end":
                     result = self._end_session(command.id)
+            if not result.done:
+                self._journal.refuse(result, self._clock.now())
         except (SealBroken, JournalError) as error:
             return Performed(result=None, message=error.sentence)
         except ContractError as error:

@@ -21,6 +21,11 @@ CitizenStationState = Literal["available", "active", "ending", "wiping", "out-of
 citizens = sentence
 """Makes a sentence for citizens: by this name its text comes into the session bar's three catalogues."""
 
+UNCLEAN = citizens(
+    "This PC could not be cleaned after the last visit, so nobody may use it. Please ask the operator."
+)
+"""On the screen of a PC that is out of service."""
+
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
 
 
