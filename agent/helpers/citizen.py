@@ -10,13 +10,13 @@ import ctypes
 import os
 import socket
 import sqlite3
-import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 from agent.core.proof import CANARY, CANARY_KEY, COOKIES, LOCAL_STORAGE, canary
+from agent.host import Host
 
 BROWSER = "/usr/bin/chromium"
 PROFILE = "profile"
@@ -186,7 +186,7 @@ def _on_paper(text: str) -> None:
 
     On the default printer, and not again where the browser starts once more: nobody else's are there.
     """
-    waiting = subprocess.run(("lpstat", "-o"), capture_output=True, timeout=30, check=False)
+    waiting = Host().run(("lpstat", "-o"), timeout_s=30)
     if waiting.returncode == 0 and not waiting.stdout:
         _be("/usr/bin/lp", "-H", "indefinite", "-t", text, "--", str(Path.home() / CANARY))
 
