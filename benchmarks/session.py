@@ -1,4 +1,4 @@
-"""A citizen's session: from the tap on start to a page to work with, and from its end to a PC for the next one.
+"""A citizen's session: from the tap on start to a page to work with, and from its end to the next one.
 
 Both as the operator's `labctl session start|end` does it, its own start
 included, on one PC with the screen, window manager and a real Chromium. Usable
