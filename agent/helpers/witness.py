@@ -78,7 +78,7 @@ class Witness:
     def _in_files(self) -> Iterator[Spot]:
         for spot, path in FILES.items():
             whole = path.replace("~", self._home, 1)
-            if self._text in _content(self._root + whole):
+            if self._text in content(self._root + whole):
                 yield spot
 
     def _system_v(self) -> dict[str, str]:
@@ -143,7 +143,7 @@ def _writes(info: Path) -> bool:
     return int(fields["flags"], 8) & os.O_ACCMODE != os.O_RDONLY
 
 
-def _content(path: str) -> bytes:
+def content(path: str) -> bytes:
     """The beginning of a file; empty where there is none, or what stands there is none."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
