@@ -6,6 +6,7 @@ for or read whole.
 """
 
 import os
+import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -149,11 +150,12 @@ def content(path: str) -> bytes:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return b""
-    with os.fdopen(handle, "rb") as stream:
-        try:
-            return stream.read(_LONGEST) or b""
-        except OSError:
-            return b""
+    try:
+        return os.read(handle, _LONGEST) if stat.S_ISREG(os.fstat(handle).st_mode) else b""
+    except OSError:
+        return b""
+    finally:
+        os.close(handle)
 
 
 def _command_lines() -> Iterator[bytes]:
