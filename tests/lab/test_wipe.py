@@ -142,15 +142,7 @@ def test_marks_in_random_writable_places_and_in_the_browser_are_gone(seat: Seat,
     seat.start()
     wait_for(lambda: any(browsed in title for title in seat.titles()), 40, "the page that remembers")
 
-    plant = ["python3", "-c", source("plant"), f"{chance.random()}"]
-    user = ["setpriv", "--reuid=kiosk", "--regid=kiosk", "--clear-groups", "--inh-caps=-all"]
-    escaped = planted(seat, *user, *plant, outside, "8")
-    lived = planted(seat, *inside(seat), *plant, within, "8")
-    say(f"{escaped['writable']} places can be written outside the session, {lived['writable']} in it")
-    say(f"planted: {escaped['planted'] + lived['planted']}")
-    seat.machine.run([*user, "lp", "-d", printer, "-H", "indefinite", "-t", printed, "/etc/hostname"])
-    seat.machine.run([*user, "setsid", "-f", "sh", "-c", f"exec -a {outside} sleep 1000 <&- >&- 2>&-"])
-    seat.machine.run(["xprop", "-root", "-f", "CUT_BUFFER2", "8s", "-set", "CUT_BUFFER2", within], env=SCREEN)
+    # A cookie's value is written enciphered, its name is not.
     storage = ["grep", "-rlaF", browsed, "/home/kiosk/profile/Default"]
     wait_for(
         lambda: (
@@ -160,9 +152,17 @@ def test_marks_in_random_writable_places_and_in_the_browser_are_gone(seat: Seat,
         60,
         "the browser has written both",
     )
-    there = found(seat, *marks)
+    plant = ["python3", "-c", source("plant"), f"{chance.random()}"]
+    user = ["setpriv", "--reuid=kiosk", "--regid=kiosk", "--clear-groups", "--inh-caps=-all"]
+    escaped = planted(seat, *user, *plant, outside, "8")
+    lived = planted(seat, *inside(seat), *plant, within, "8")
+    say(f"{escaped['writable']} places can be written outside the session, {lived['writable']} in it")
+    say(f"planted: {escaped['planted'] + lived['planted']}")
+    seat.machine.run([*user, "lp", "-d", printer, "-H", "indefinite", "-t", printed, "/etc/hostname"])
+    seat.machine.run([*user, "setsid", "-f", "sh", "-c", f"exec -a {outside} sleep 1000 <&- >&- 2>&-"])
+    seat.machine.run(["xprop", "-root", "-f", "CUT_BUFFER2", "8s", "-set", "CUT_BUFFER2", within], env=SCREEN)
     for mark in marks:
-        assert found(seat, mark), f"the control: {mark} is found ({there})"
+        assert found(seat, mark), f"the control: {mark} is found"
 
     answer = seat.end(check=False)
     left = found(seat, *marks, user="kiosk")
@@ -304,15 +304,13 @@ def test_who_keeps_writing_a_file_that_is_everybodys_is_named(seat: Seat) -> Non
 @on_a_pc
 def test_the_agent_dies_while_it_looks_at_the_session(seat: Seat) -> None:
     """What was not seen is not said to have been there; the PC is wiped all the same."""
-    for pause in (0.0, 0.2, 0.5):
-        seat.start()
-        seat.shows_start_page()
-        canary = canary_of(seat)
-        seat.end("--wait", "0", check=False)
-        time.sleep(pause)
-        before = seat.machine.pid_of(ENFORCER)
-        os.kill(before, 9)
-        seat.machine.successor(ENFORCER, before)
-        seat.until("available")
-        assert found(seat, canary, user="kiosk") == []
+    seat.start()
+    seat.shows_start_page()
+    canary = canary_of(seat)
+    seat.end("--wait", "0", check=False)
+    before = seat.machine.pid_of(ENFORCER)
+    os.kill(before, 9)
+    seat.machine.successor(ENFORCER, before)
+    seat.until("available")
+    assert found(seat, canary, user="kiosk") == []
     assert wait_until(lambda: not Path(seat.machine.root, "run/lab-agent/wipe.json").exists(), timeout=10)

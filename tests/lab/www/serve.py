@@ -35,7 +35,7 @@ def main(address: str, name: str, colour: str, other: str, log: str) -> None:
             if self.path == "/ricorda":
                 mark = Path(f"{log}.mark").read_text()
                 text += REMEMBER.format(mark=mark).encode()
-                self.send_header("Set-Cookie", f"visita={mark}; Max-Age=86400")
+                self.send_header("Set-Cookie", f"{mark}=1; Max-Age=86400")
             self.send_header("Content-Type", "text/html; charset=utf-8")
             self.send_header("Content-Length", str(len(text)))
             self.send_header("Cache-Control", "no-store")
