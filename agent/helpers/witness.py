@@ -84,8 +84,15 @@ class Witness:
 
     def _system_v(self) -> dict[str, str]:
         """/proc/sysvipc/* as the session sees it: it shows a process its own name space."""
-        inside = ("nsenter", f"--ipc=/proc/{self._pid}/ns/ipc") if self._pid else ()
-        return {table: self._said(*inside, "cat", f"/proc/sysvipc/{table}").decode() for table in SYSTEM_V}
+        files = {f"/proc/sysvipc/{table}": table for table in SYSTEM_V}
+        if not self._pid:
+            return {table: Path(file).read_text() for file, table in files.items()}
+        said = self._said("nsenter", f"--ipc=/proc/{self._pid}/ns/ipc", "grep", "-H", "", *files).decode()
+        found = dict.fromkeys(files.values(), "")
+        for line in said.splitlines():
+            file, _, row = line.partition(":")
+            found[files[file]] += f"{row}\n"
+        return found
 
     def _on_the_screen(self) -> Iterator[Spot]:
         held = self._said(*_SELECTIONS).splitlines()
@@ -106,7 +113,9 @@ class Witness:
         return {
             "processes": len(self._processes()),
             "files": len(files),
-            "shared-memory": sum(len(proof.ipc(table, self._uid)) for table in self._system_v().values()),
+            "shared-memory": sum(
+                len(proof.ipc(table, self._uid)) for table in self._system_v().values() if table
+            ),
         }
 
     def _processes(self) -> list[str]:

@@ -161,8 +161,8 @@ def test_marks_in_random_writable_places_and_in_the_browser_are_gone(seat: Seat,
     seat.machine.run([*user, "lp", "-d", printer, "-H", "indefinite", "-t", printed, "/etc/hostname"])
     seat.machine.run([*user, "setsid", "-f", "sh", "-c", f"exec -a {outside} sleep 1000 <&- >&- 2>&-"])
     seat.machine.run(["xprop", "-root", "-f", "CUT_BUFFER2", "8s", "-set", "CUT_BUFFER2", within], env=SCREEN)
-    for mark in marks:
-        assert found(seat, mark), f"the control: {mark} is found"
+    there = found(seat, *marks)
+    assert {line for line in there if line.startswith("mark: ")} == {f"mark: {mark}" for mark in marks}, there
 
     answer = seat.end(check=False)
     left = found(seat, *marks, user="kiosk")

@@ -1,9 +1,10 @@
 """search.py [USER], marks on standard input, a line each: everywhere on this PC where one of them is.
 
-As root. Prints a line for each place: files of every file system (names, links, contents; also those that
-only some process sees, and those that are open but deleted), processes (arguments, environment), sockets,
-System V's memory and POSIX's queues, the print server (its jobs, by its own protocol), the screen
-(selections, properties), kernel keys. And, with USER, whatever that account still owns.
+As root. Prints a line for each place, and in the end each mark that was found. Places: files of every file
+system (names, links, contents; also those that only some process sees, and those that are open but deleted),
+processes (arguments, environment), sockets, System V's memory and POSIX's queues, the print server (its jobs,
+by its own protocol), the screen (selections, properties), kernel keys. And, with USER, whatever that account
+still owns.
 """
 
 import ctypes
@@ -42,13 +43,16 @@ class Search:
     """For some marks, in either of the encodings that programs keep text in."""
 
     def __init__(self, marks: list[str], uid: int | None, home: str) -> None:
-        self.needles = [mark.encode(code) for mark in marks for code in ("utf-8", "utf-16-le")]
+        self.needles = {mark.encode(code): mark for mark in marks for code in ("utf-8", "utf-16-le")}
+        self.hit: set[str] = set()
         self.longest = max(map(len, self.needles))
         self.uid = uid
         self.home = os.fsencode(home)  # the account's own, which stays, and has to be empty
 
     def holds(self, data: bytes) -> bool:
-        return any(needle in data for needle in self.needles)
+        hit = {mark for needle, mark in self.needles.items() if needle in data}
+        self.hit |= hit
+        return bool(hit)
 
     def everywhere(self) -> Iterator[str]:
         yield from self.files()
@@ -232,6 +236,8 @@ def main(user: str) -> None:
     search = Search(marks, account.pw_uid if account else None, account.pw_dir if account else "")
     for line in search.everywhere():
         print(line.encode(errors="backslashreplace").decode())
+    for mark in search.hit:
+        print(f"mark: {mark}")
 
 
 if __name__ == "__main__":
