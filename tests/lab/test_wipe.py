@@ -28,6 +28,11 @@ __all__ = ["portale", "seat"]
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 
 on_a_pc = pytest.mark.parametrize("seat", [pytest.param(2, id="Debian 12")], indirect=True)
+on_each_debian = pytest.mark.parametrize(
+    "seat",
+    [pytest.param(2, id="Debian 12"), pytest.param(10, id="Debian 13", marks=pytest.mark.long)],
+    indirect=True,
+)
 PRINTER = "prova"
 
 
@@ -73,7 +78,7 @@ def printer(seat: Seat) -> Any:
     seat.machine.run(["lpadmin", "-x", PRINTER])
 
 
-@on_a_pc
+@on_each_debian
 def test_a_canary_in_every_spot_is_seen_and_then_gone(seat: Seat, printer: str) -> None:
     seat.start()
     seat.shows_start_page()
