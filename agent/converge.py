@@ -43,7 +43,10 @@ def converge(kinds: Iterable[Kind], wanted: Resources, host: Host, memory: Memor
         plan = whole_plan(kinds, wanted, memory.owned(), host)
         if not plan:
             return Outcome(done=tuple(done))
-        for change in plan:
+        possible = [change for change in plan if change.actions]
+        if not possible:  # what is left only a person can change
+            return Outcome(done=tuple(done), failed=plan[0], reason=plan[0].why)
+        for change in possible:
             try:
                 for action in change.actions:
                     act(action, host, memory)

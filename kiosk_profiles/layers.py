@@ -54,6 +54,7 @@ SECTIONS = (
     "printing",
     "time",
     "session",
+    "payment",
 )
 PLAIN = ("desktop", "console", "storage", "boot", "time", "session")
 """Sections whose settings are told by their own names."""
@@ -83,6 +84,7 @@ def settings(loaded: Loaded[Layer], layer: str, file: str) -> Settings:
         *_printing(model),
         *_plain(model, "time", "servers"),
         *_plain(model, "session", "offered"),
+        *_payment(model),
     )
     return {key: Setting(value, Source(layer, file, document.line(path))) for key, value, path in said}
 
@@ -123,7 +125,7 @@ def _plain(model: Layer, section: str, *names: str) -> _Said:
 def _browser(model: Layer) -> _Said:
     if model.browser is None:
         return
-    yield from _plain(model, "browser", "downloads", "uploads", "printing")
+    yield from _plain(model, "browser", "downloads", "uploads", "printing", "chromium")
     for name, value in model.browser.policies.items():
         yield ("browser", "policies", name), value, ("browser", "policies", name)
 
@@ -141,6 +143,12 @@ def _kernel(model: Layer) -> _Said:
 def _printing(model: Layer) -> _Said:
     for name, uri in (model.printing.printers if model.printing is not None else {}).items():
         yield ("printing", "printers", name), uri, ("printing", "printers", name)
+
+
+def _payment(model: Layer) -> _Said:
+    for name in ("services", "allow"):
+        for index, item in enumerate(getattr(model.payment, name) if model.payment is not None else ()):
+            yield ("payment", name, item), True, ("payment", name, index)
 
 
 def _desktop(model: Layer) -> _Said:

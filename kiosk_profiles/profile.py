@@ -201,11 +201,15 @@ class Tile(Strict):
 
 
 class Browser(Strict):
-    """What the browser lets a citizen do. None leaves that one thing to Chromium."""
+    """What the browser lets a citizen do. None leaves that one thing to Chromium.
+
+    `chromium` is the major version that the policy was checked with.
+    """
 
     downloads: bool | None = None
     uploads: bool | None = None
     printing: bool | None = None
+    chromium: Annotated[int | None, Field(ge=1, le=9999)] = None
     policies: dict[Policy, JsonValue] = Field(default_factory=dict)
 
 
@@ -258,6 +262,13 @@ class Network(Strict):
     allow: list[HostPattern] = Field(default_factory=list)
 
 
+class Payment(Strict):
+    """What is open beside the rest while the payment mode is: services, and single hosts."""
+
+    services: list[ServiceName] = Field(default_factory=list)
+    allow: list[HostPattern] = Field(default_factory=list)
+
+
 class Session(Strict):
     """Whether citizens sit here: a screen, a desktop, and a browser between a session's start and end."""
 
@@ -293,6 +304,7 @@ class Layer(Strict):
     printing: Printing | None = None
     time: Time | None = None
     session: Session | None = None
+    payment: Payment | None = None
 
 
 class Profile(Layer):

@@ -129,7 +129,11 @@ class Effect(IntEnum):
 
 
 class Change(Message, frozen=True):
-    """One difference and how it goes away. `why` is a sentence for the technician."""
+    """One difference and how it goes away. `why` is a sentence for the technician.
+
+    Without an action it is one that only a person can do away with: everything
+    else is done, and the PC does not count as converged.
+    """
 
     kind: str
     subject: str
@@ -164,6 +168,9 @@ class Reader(Protocol):
 
     def running(self, unit: str) -> bool:
         """Whether a service of systemd has a process; named with its slice where that is not system.slice."""
+
+    def program(self, path: str) -> bool:
+        """Whether there is a program at `path` that can be run."""
 
 
 class Kind(Protocol):

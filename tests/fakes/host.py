@@ -22,7 +22,10 @@ from contract.sentence import sentence
 
 
 class FakeHost:
-    """Files, directories, kernel parameters; `ran` is what was run, `broken` what fails when done."""
+    """Files, directories, kernel parameters.
+
+    `ran` is what was run, `missing` are programs that are not there, `broken` what fails when done.
+    """
 
     def __init__(
         self,
@@ -41,6 +44,7 @@ class FakeHost:
         self.users = {"root": 0, "kiosk": 1500}
         self.tables: dict[str, str] = {}
         self.units = {"systemd-timesyncd.service", "getty.target"}
+        self.missing: set[str] = set()
         self.ran: list[tuple[str, ...]] = []
         self.broken: set[str] = set()
 
@@ -68,6 +72,9 @@ class FakeHost:
 
     def running(self, unit: str) -> bool:
         return unit.rpartition("/")[2] in self.units
+
+    def program(self, path: str) -> bool:
+        return path not in self.missing
 
     def do(self, action: HostAction) -> None:
         match action:

@@ -86,6 +86,7 @@ def _given(kind: str, case: dict[str, Any]) -> tuple[Resources, FakeHost, dict[s
     if "users" in table:
         host.users = table["users"]
     host.units |= set(table.get("units", ()))
+    host.missing |= set(table.get("missing", ()))
     remembered = case.get("owned", {})
     owned = {
         path: encode(Original(state=None if text is False else _state(text)))
