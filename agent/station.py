@@ -41,6 +41,7 @@ NOTHING = Resources()
 
 _UNPAIRED = sentence("this station is not paired")
 _PAIRED = sentence("this station is paired; unpair it first (lab-agent unpair, as root)")
+_TOO_OLD = sentence("it is older than orders that this PC no longer remembers; give it again")
 _BEGINS = sentence("the session begins")
 _STARTED = sentence("the last session has started")
 _DID_NOT_START = sentence("the last session did not start; on the PC, see journalctl -u lab-session")
@@ -214,6 +215,8 @@ class Station:
             known = self._journal.result_of(command.id)
             if known is not None:
                 return Performed(result=known)
+            if not self._journal.receive(command.id, command.issued_at, self._clock.now()):
+                return Performed(result=CommandResult(command.id, False, _TOO_OLD))
             match command.kind:
                 case "unpair":
                     result = CommandResult(id=command.id, done=True, message=sentence("unpaired"))
@@ -228,6 +231,8 @@ class Station:
                 case "payment-open" | "payment-close":
                     result = self.payments.perform(command, self.wanted)
                     self.version += 1  # the look that follows makes it so
+            if not result.done:
+                self._journal.refuse(result, self._clock.now())
         except (SealBroken, JournalError) as error:
             return Performed(result=None, message=error.sentence)
         except ContractError as error:
