@@ -10,6 +10,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+from agent.core.held import read_sitting
 from agent.core.proof import WipeTask
 from agent.core.session import (
     Began,
@@ -89,7 +90,7 @@ class Sessions:
         self.failed = False
         """Whether the last session that was to begin did not."""
         self._boot = _boot(paths.run / "boot")
-        self.sitting = decode(Sitting, journal.sitting) if journal.sitting else Sitting()
+        self.sitting = read_sitting(journal.sitting)
         booted = step(self.sitting, Booted(self._boot))
         try:
             self._to(booted, None)

@@ -13,6 +13,7 @@ from datetime import datetime
 
 from agent.converge import Outcome, converge
 from agent.core.changes import Kind
+from agent.core.held import HeldState, read_held
 from agent.core.messages import Delivered, EnforcerState, Performed, Refused
 from agent.core.proof import unclean
 from agent.core.session import WHY_NOT, Sitting
@@ -73,7 +74,7 @@ class Station:
         self._conditions: dict[ConditionType, Condition] = {}
         self.trust: Trust | None = None
         self.pairing: Pairing | None = None
-        self.desired: DesiredState | None = None
+        self._held = HeldState(None)
         self._told = Sitting()
         self.version = 0
         """Grows with every change of `state`."""
@@ -86,6 +87,11 @@ class Station:
         if journal.set_aside is not None:
             kept = sentence("a damaged journal is kept as {path}", path=str(journal.set_aside))
             self._say("JournalFailed", True, "SetAside", kept)
+
+    @property
+    def desired(self) -> DesiredState | None:
+        """What some lab wants, as far as it can be read."""
+        return self._held.desired
 
     @property
     def wanted(self) -> Resources:
@@ -125,9 +131,13 @@ class Station:
                 return True  # first the session ends and is wiped, then the PC is let go
             # While a wipe lasts the screen is its own: it restarts it.
             wiping = self.sessions.sitting.phase == "wiping"
-            kinds = (kind for kind in self._kinds if not (wiping and kind.NAME == "session"))
+            kinds = (
+                kind
+                for kind in self._kinds
+                if self._held.is_ours_to_keep(kind.NAME) and not (wiping and kind.NAME == "session")
+            )
             outcome = converge(kinds, self.wanted, self._host, self._journal)
-            if outcome.converged:
+            if outcome.converged and not self._held.unread:
                 self._journal.set_applied(revision, self._clock.now())
                 if fresh:  # told also where no condition has anything else to say than before
                     self.version += 1
@@ -177,7 +187,7 @@ class Station:
             return Delivered(
                 accepted=False, revision=0 if held is None else held.revision, message=error.sentence
             )
-        self.desired = desired
+        self._held = HeldState(desired)
         self._log(f"revision {desired.revision} (profile {desired.profile}) is wanted")
         self._conditions.pop("DesiredRefused", None)
         self.version += 1
@@ -222,6 +232,8 @@ class Station:
     def _settle_session(self) -> bool:
         """Bring sessions in step with what is wanted; whether the PC may be changed meanwhile."""
         wanted = self.wanted.session is not None
+        if self._held.unread:  # nobody knows whether it is offered: what is there goes on
+            wanted = wanted or self.sessions.sitting.phase != "none"
         self.sessions.manage(wanted)
         self.sessions.look()
         self._tell_session()
@@ -305,7 +317,7 @@ class Station:
         # Also without trust: a PC that was given another name, or lost its trust, was let go by nobody. Only
         # an unpairing takes the desired state out of the journal, and with it what it locks.
         target = self._journal.target()
-        self.desired = None if target is None else decode(DesiredState, target[1].payload)
+        self._held = HeldState(None) if target is None else read_held(target[1].payload)
         if self.desired is not None and not self._is_ours(self.desired):
             self._log(
                 f"what {self.desired.station} of lab {self.desired.lab} was told stays in force"
@@ -386,6 +398,13 @@ class Station:
                 told = sentence("revision {number} is not in force: {why}", number=revision, why=told)
             self._log(str(told))
             self._say("Converged", False, "ActionFailed", told)
+        elif self._held.unread:
+            told = sentence(
+                "this version of the agent cannot read all of what the lab wants; {sections} stay as they"
+                " are: publish again (labctl profile publish)",
+                sections=", ".join(self._held.unread),
+            )
+            self._say("Converged", False, "NotReadable", told)
         elif revision == 0:
             told = sentence("no lab has said what this PC shall be")
             self._say("Converged", True, "Unmanaged", told)
