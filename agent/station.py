@@ -10,6 +10,7 @@ import os
 import pwd
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from functools import reduce
 
 from agent.converge import Outcome, converge
 from agent.core.changes import Kind
@@ -384,7 +385,19 @@ class Station:
         held = 0 if self.desired is None else self.desired.revision
         return Delivered(accepted=False, revision=held, message=message)
 
+    def _tell_advice(self, outcome: Outcome) -> None:
+        if outcome.failed is not None:
+            return  # nobody has looked so far
+        told = [sentence("{subject}: {why}", subject=one.subject, why=one.why) for one in outcome.advice]
+        if told:
+            first, *others = told
+            whole = reduce(lambda some, one: sentence("{some}; {one}", some=some, one=one), others, first)
+            self._say("Lacking", True, "Advice", whole)
+        elif "Lacking" in self._conditions:
+            self._say("Lacking", False, "Complete", sentence("this PC has all that the profile makes use of"))
+
     def _tell(self, outcome: Outcome, revision: int, fresh: bool) -> None:
+        self._tell_advice(outcome)
         for change in outcome.done:
             self._log(f"{change.kind}: {change.subject}: {change.why}")
         if outcome.failed is not None and outcome.reason is not None:

@@ -35,6 +35,7 @@ ConditionType = Literal[
     "EnforcerLost",
     "Unclean",
     "SessionFailed",
+    "Lacking",
 ]
 """Converged is good when true; each of the others is bad when true."""
 

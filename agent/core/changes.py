@@ -48,7 +48,7 @@ class RemoveFile(Message, frozen=True, tag="remove"):
 
 
 class MakeDirectory(Message, frozen=True, tag="mkdir"):
-    """Make one directory, its parent being there."""
+    """Make one directory, its parent being there; one that is there becomes root's, with this mode."""
 
     path: str
     mode: int = 0o755
@@ -129,13 +129,18 @@ class Effect(IntEnum):
 
 
 class Change(Message, frozen=True):
-    """One difference and how it goes away. `why` is a sentence for the technician."""
+    """One difference and how it goes away. `why` is a sentence for the technician.
+
+    Without actions it is what only a person can mend: the PC does not count as
+    converged, or, where it is `advice`, it does and the technician is told.
+    """
 
     kind: str
     subject: str
     effect: Effect
     why: Sentence
     actions: tuple[Action, ...]
+    advice: bool = False
 
 
 Owned = dict[str, bytes]
@@ -149,6 +154,12 @@ class Reader(Protocol):
 
     def file(self, path: str) -> FileState | None:
         """The file at `path`; None where there is nothing."""
+
+    def directory(self, path: str) -> int | None:
+        """The mode of root's directory at `path`; None where nothing, a link or somebody else's is."""
+
+    def program(self, path: str) -> bool:
+        """Whether there is a program at `path` that can be run."""
 
     def names(self, path: str) -> tuple[str, ...] | None:
         """Names in the directory at `path`, sorted; None where there is no directory."""
@@ -178,4 +189,4 @@ class Kind(Protocol):
         """The changes from observed to wanted; empty where they agree."""
 
     def watched(self, wanted: Resources) -> tuple[str, ...]:
-        """Paths whose change is worth a look at once."""
+        """Paths whose change is worth a look at once; with a slash at its end a directory, with all in it."""

@@ -4,9 +4,13 @@ What each line is for was found by experiment with openbox 3.6 and Xorg of
 Debian 12: empty contexts leave no menu and no gesture; an empty keybind is
 ignored, but one whose action does nothing swallows the chord; the top margin
 keeps the session bar's strip even when the bar has died.
+
+openbox is told of its file, and takes its grabs anew, without a window noticing.
+An X server reads its own when it starts, which is after each session (the wipe
+starts it again): it is never taken from under a citizen.
 """
 
-from agent.core.changes import Effect, Owned, Plan, Reader
+from agent.core.changes import Effect, Owned, Plan, Reader, Run
 from agent.core.files import FilePlanner, FileWish, Found, observe_files
 from contract.desired import Desktop, Resources
 from contract.sentence import sentence
@@ -14,6 +18,11 @@ from contract.sentence import sentence
 NAME = "desktop"
 OPENBOX = "/etc/lab-agent/openbox/rc.xml"
 XORG = "/etc/X11/xorg.conf.d/90-lab.conf"
+
+_OUT = sentence("the lab no longer manages the desktop")
+_UNREAD = sentence("the window manager has not read its settings since they changed")
+# No failure where none runs: it reads them when it starts.
+_READ = (Run(argv=("systemctl", "try-reload-or-restart", "lab-desktop.service")),)
 
 
 def observe(wanted: Resources, owned: Owned, reader: Reader) -> Found:
@@ -25,14 +34,14 @@ def plan(wanted: Resources, observed: Found, owned: Owned) -> Plan:
     """Both files as the section says; neither without a section."""
     planner = FilePlanner(NAME, observed, owned)
     if wanted.desktop is None:
-        out = sentence("the lab no longer manages the desktop")
         return (
-            *planner.release(XORG, Effect.LOOSEN, out),
-            *planner.release(OPENBOX, Effect.LOOSEN, out),
+            *planner.release(XORG, Effect.LOOSEN, _OUT),
+            *planner.release_and_tell((OPENBOX,), Effect.LOOSEN, (), _OUT),
             *planner.tidy(()),
         )
+    rc = FileWish(path=OPENBOX, content=openbox_rc(wanted.desktop).encode())
     return (
-        *planner.put(FileWish(path=OPENBOX, content=openbox_rc(wanted.desktop).encode()), Effect.TIGHTEN),
+        *planner.put_and_tell((rc,), Effect.TIGHTEN, _READ, _UNREAD),
         *planner.put(FileWish(path=XORG, content=xorg_conf(wanted.desktop).encode()), Effect.TIGHTEN),
         *planner.tidy((OPENBOX, XORG)),
     )
