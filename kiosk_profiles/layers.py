@@ -54,8 +54,11 @@ SECTIONS = (
     "printing",
     "time",
     "session",
+    "kiosk_user",
+    "locale",
+    "sound",
 )
-PLAIN = ("desktop", "console", "storage", "boot", "time", "session")
+PLAIN = ("desktop", "console", "storage", "boot", "time", "session", "kiosk_user", "locale", "sound")
 """Sections whose settings are told by their own names."""
 
 
@@ -83,6 +86,9 @@ def settings(loaded: Loaded[Layer], layer: str, file: str) -> Settings:
         *_printing(model),
         *_plain(model, "time", "servers"),
         *_plain(model, "session", "offered"),
+        *_plain(model, "kiosk_user", "access"),
+        *_plain(model, "locale", "language", "keyboard", "scripts"),
+        *_plain(model, "sound", "level"),
     )
     return {key: Setting(value, Source(layer, file, document.line(path))) for key, value, path in said}
 

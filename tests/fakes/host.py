@@ -23,7 +23,10 @@ from contract.sentence import sentence
 
 
 class FakeHost:
-    """Files, directories, kernel parameters; `ran` is what was run, `missing` are programs, `broken` fails when done."""
+    """Files, directories, kernel parameters; `ran` is what was run, `broken` what fails when done.
+
+    `missing` are programs that are not installed.
+    """
 
     def __init__(
         self,

@@ -46,6 +46,16 @@ LAYERS = st.fixed_dictionaries(
                 "usb": st.lists(st.sampled_from(["audio", "printer"]), max_size=2, unique=True),
             },
         ),
+        "kiosk_user": st.none() | st.just({"access": "closed"}),
+        "sound": st.none() | st.fixed_dictionaries({}, optional={"level": st.integers(0, 100)}),
+        "locale": st.none()
+        | st.fixed_dictionaries(
+            {},
+            optional={
+                "language": st.sampled_from(["it", "ro"]),
+                "keyboard": st.sampled_from(["it", "gb"]),
+            },
+        ),
         "boot": st.none() | st.fixed_dictionaries({}, optional={"menu_s": st.integers(0, 60)}),
         "printing": st.none()
         | st.fixed_dictionaries(
