@@ -364,7 +364,8 @@ def test_a_pc_that_is_no_longer_offered_ends_its_session_first(seat: Seat) -> No
 @one_debian
 def test_a_session_that_cannot_start_says_so_and_leaves_the_pc_clean(seat: Seat) -> None:
     name = seat.machine.name
-    seat.machine.run(["mv", "/usr/bin/chromium", "/usr/bin/chromium.away"])
+    # A file where the session has its folder. (Without Chromium the PC is out of service: test_drift.py)
+    seat.machine.run(["touch", "/run/lab-session"])
     try:
         told = seat.site.labctl("session", "start", name, check=False)
         assert told.returncode == 1
@@ -372,7 +373,7 @@ def test_a_session_that_cannot_start_says_so_and_leaves_the_pc_clean(seat: Seat)
         wait_for(lambda: seat.site.condition(name, "SessionFailed").get("status"), 20, "the condition")
         seat.until("available")
     finally:
-        seat.machine.run(["mv", "/usr/bin/chromium.away", "/usr/bin/chromium"])
+        seat.machine.run(["rm", "/run/lab-session"])
     seat.start()
     seat.shows_start_page()
     wait_for(lambda: not seat.site.condition(name, "SessionFailed")["status"], 20, "its end")
