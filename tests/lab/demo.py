@@ -12,6 +12,7 @@ from tests.lab.install import layer_path
 from tests.lab.rig.host import RigError, say
 from tests.lab.rig.lab import DEFAULT_DIRECTORY, DEFAULT_NET, DEFAULT_PREFIX, Lab
 from tests.lab.site import Site
+from tests.lab.viewer import start as start_viewer
 
 PCS = 10
 PROJECT = Path(__file__).resolve().parents[2]
@@ -35,9 +36,13 @@ def up(directory: Path) -> None:
         say("publishing the profile citizen")
         say(site.labctl("profile", "publish", "citizen").stdout.strip().replace("\n", "; "))
     wrapper = write_labctl(directory)
+    screens = start_viewer(site.lab)
     print(site.labctl("status").stdout)
     print(
-        f"""The lab runs ({time.monotonic() - began:.0f} s). Try:
+        f"""The lab runs ({time.monotonic() - began:.0f} s).
+The screens of its PCs, which take clicks and keys: {screens}pc-01 to pc-{PCS}
+Try:
+  {wrapper} session start pc-01
   {wrapper} status --watch
   {wrapper} profile explain pc-03
   {wrapper} profile publish training

@@ -101,12 +101,14 @@ class Visit:
 
 
 @contextmanager
-def nobody_mends(machine: Machine) -> Iterator[None]:
+def nobody_mends(site: Site, machine: Machine) -> Iterator[None]:
     machine.run(["systemctl", "stop", ENFORCER])
     try:
         yield
     finally:
         machine.run(["systemctl", "start", ENFORCER])
+        # The front looks for it each few seconds after so long; until then the PC refuses what it is told.
+        wait_for(lambda: not site.condition(machine.name, "EnforcerLost").get("status"), 30, "both halves")
 
 
 @contextmanager
@@ -145,7 +147,7 @@ def test_a_lost_policy_file_opens_no_site(site: Site, visit: Visit) -> None:
     machine, portale, altrove = visit.seat.machine, visit.portale, visit.altrove
     files = Files(machine)
 
-    with nobody_mends(machine):
+    with nobody_mends(site, machine):
         for how in (truncated, wrong_in_type, missing):
             # The deny rules are right again, and were read in one look with the allow-list that is not.
             files.spoil_until(ALLOW, how, lambda: not visit.settings_open() and not visit.reaches(portale))

@@ -40,7 +40,8 @@ def test_a_debian_13_pc_stands_beside_the_others(site: Site) -> None:
     assert "trixie" in by_id[TRIXIE]["os"] or "13" in by_id[TRIXIE]["os"]
     others = [hardware for name, hardware in by_id.items() if name != TRIXIE]
     assert all(hardware["python"].startswith("3.11") for hardware in others)
-    assert site.row(TRIXIE)["applied"] == site.row("pc-01")["applied"]
+    row = site.row(TRIXIE)
+    assert row["applied"] == row["desired"] > 0
 
 
 def test_doctor_has_nothing_to_complain_of(site: Site) -> None:
