@@ -29,7 +29,7 @@ _SESSION = "lab-session.service"
 _PROCESSES = f"/sys/fs/cgroup/lab.slice/lab-kiosk.slice/{_SESSION}/cgroup.procs"
 _ONLY_ROOT = b"root\n"
 
-_SHELL, _PASSWORD, _GROUPS = "shell", "password", "groups"
+_USER, _SHELL, _PASSWORD, _GROUPS, _LINES = "user", "shell", "password", "groups", "lines:"
 _LOCK, _EMPTY = b"locked", b"was-empty"
 
 _OUT = sentence("the lab no longer manages the citizens' account")
@@ -62,7 +62,7 @@ class Observed(Message, frozen=True):
 def observe(wanted: Resources, owned: Owned, reader: Reader) -> Observed:
     """The account files as all programs read them, and the session's processes as the kernel has them."""
     section = wanted.kiosk_user
-    user = section.user if section is not None else owned.get("user", b"").decode()
+    user = section.user if section is not None else owned.get(_USER, b"").decode()
     files = observe_files(FOR_LATER, owned, reader)
     if not user:
         return Observed(files, False, None, {}, False, False)
@@ -91,13 +91,12 @@ def plan(wanted: Resources, observed: Observed, owned: Owned) -> Plan:
         return (*_leave(planner, observed, owned), *planner.tidy(()))
     changes: list[Change] = []
     if observed.account is not None:
-        changes += _closed(section, observed.account, owned)
+        changes += _closed(section, observed.account, observed, owned)
     elif observed.accounts:
         why = sentence(
             "there is no user {user} on this PC: adduser --disabled-password {user}", user=section.user
         )
         changes.append(_change(section.user, Effect.TIGHTEN, why))
-    changes += _no_ids(section, observed, owned)
     if observed.lingers:
         lingering = sentence("its programs would run on without a session")
         stop = Run(argv=("loginctl", "disable-linger", section.user))
@@ -118,74 +117,77 @@ def watched(wanted: Resources) -> tuple[str, ...]:
     return (PASSWD, SHADOW, GROUP, *SUBORDINATE, *FOR_LATER, f"{LINGER}/{wanted.kiosk_user.user}")
 
 
-def _closed(section: KioskUser, account: Account, owned: Owned) -> Iterator[Change]:
+def _closed(section: KioskUser, account: Account, observed: Observed, owned: Owned) -> Iterator[Change]:
     user = section.user
-    me = () if "user" in owned else (Remember(kind=NAME, key="user", value=user.encode()),)
+    if _USER not in owned:
+        kept = sentence("what it was when the lab took the PC over is remembered")
+        yield _change(user, Effect.TIGHTEN, kept, *_remembered(user, account, observed))
     if account.shell != NOLOGIN:
         why = sentence("its shell is {shell}: somebody could sign in as a citizen", shell=account.shell)
-        kept = Remember(kind=NAME, key=_SHELL, value=account.shell.encode())
-        yield _change(user, Effect.TIGHTEN, why, *me, kept, Run(argv=("usermod", "--shell", NOLOGIN, user)))
+        yield _change(user, Effect.TIGHTEN, why, Run(argv=("usermod", "--shell", NOLOGIN, user)))
     if account.password:
         lock = ("usermod", "--password", "!", user) if account.empty else ("usermod", "--lock", user)
-        kept = Remember(kind=NAME, key=_PASSWORD, value=_EMPTY if account.empty else _LOCK)
-        yield _change(user, Effect.TIGHTEN, sentence("it has a password"), *me, kept, Run(argv=lock))
+        yield _change(user, Effect.TIGHTEN, sentence("it has a password"), Run(argv=lock))
     if account.groups:
-        why = sentence(
-            "it is in {groups}, which is more than a citizen needs", groups=", ".join(account.groups)
-        )
-        kept = Remember(kind=NAME, key=_GROUPS, value=",".join(account.groups).encode())
+        groups = ", ".join(account.groups)
+        why = sentence("it is in {groups}, which is more than a citizen needs", groups=groups)
         out = (Run(argv=("gpasswd", "--delete", user, group)) for group in account.groups)
-        yield _change(user, Effect.TIGHTEN, why, *me, kept, *out)
-
-
-def _no_ids(section: KioskUser, observed: Observed, owned: Owned) -> Iterator[Change]:
-    """Written, not by usermod: that refuses while anything of the user's runs."""
-    names = _names(section.user, observed.account)
+        yield _change(user, Effect.TIGHTEN, why, *out)
+    names = _names(user, account)
     for path, content in sorted(observed.subordinate.items()):
-        mine = _of(names, content)
-        if mine:
-            me = () if "user" in owned else (Remember(kind=NAME, key="user", value=section.user.encode()),)
-            kept = Remember(kind=NAME, key=f"lines:{path}", value=mine)
+        if _of(names, content):
+            # Written, not by usermod: that refuses while anything of the user's runs.
             less = WriteFile(path=path, content=_without(names, content))
             why = sentence("it has ids of its own beside its user's, which the network filter does not know")
-            yield _change(path, Effect.TIGHTEN, why, *me, kept, less)
+            yield _change(path, Effect.TIGHTEN, why, less)
+
+
+def _remembered(user: str, account: Account, observed: Observed) -> Iterator[Remember]:
+    """All that may be taken from it, so that what it is given later does not count; whose it is, last."""
+    names = _names(user, account)
+    opens = (_EMPTY if account.empty else _LOCK) if account.password else b""
+    entries = {
+        _SHELL: account.shell.encode(),
+        _PASSWORD: opens,
+        _GROUPS: ",".join(account.groups).encode(),
+        **{_LINES + path: _of(names, content) for path, content in sorted(observed.subordinate.items())},
+        _USER: user.encode(),
+    }
+    return (Remember(kind=NAME, key=key, value=value) for key, value in entries.items())
 
 
 def _leave(planner: FilePlanner, observed: Observed, owned: Owned) -> Iterator[Change]:
     for path in FOR_LATER:
         yield from planner.release(path, Effect.LOOSEN, _OUT)
-    user = owned.get("user", b"").decode()
+    user = owned.get(_USER, b"").decode()
     account = observed.account
-    for path in SUBORDINATE:
-        lines = owned.get(f"lines:{path}")
-        if lines is not None:
+    for key in sorted(owned):
+        if key.startswith(_LINES):
+            path = key.removeprefix(_LINES)
             content = observed.subordinate.get(path, b"")
-            there = _of(_names(user, account), content)
-            back = () if there else (WriteFile(path=path, content=content + lines),)
-            yield _change(path, Effect.LOOSEN, _OUT, *back, Forget(kind=NAME, key=f"lines:{path}"))
+            wanted = owned[key] and not _of(_names(user, account), content)
+            back = (WriteFile(path=path, content=content + owned[key]),) if wanted else ()
+            yield _change(path, Effect.LOOSEN, _OUT, *back, Forget(kind=NAME, key=key))
     for key in (_GROUPS, _PASSWORD, _SHELL):
         if key in owned:
-            given = _given_back(key, owned[key].decode(), user, account)
+            given = _given_back(key, owned[key], user, account)
             yield _change(user, Effect.LOOSEN, _OUT, *given, Forget(kind=NAME, key=key))
     if user:
-        yield _change(user, Effect.LOOSEN, _OUT, Forget(kind=NAME, key="user"))
+        yield _change(user, Effect.LOOSEN, _OUT, Forget(kind=NAME, key=_USER))
 
 
-def _given_back(key: str, value: str, user: str, account: Account | None) -> tuple[Action, ...]:
+def _given_back(key: str, value: bytes, user: str, account: Account | None) -> tuple[Action, ...]:
     """What was taken, but what somebody has given it meanwhile."""
     if account is None:
         return ()
     if key == _SHELL:
-        return (Run(argv=("usermod", "--shell", value, user)),) if account.shell == NOLOGIN else ()
+        closed = account.shell == NOLOGIN and value.decode() != NOLOGIN
+        return (Run(argv=("usermod", "--shell", value.decode(), user)),) if closed else ()
     if key == _PASSWORD:
-        empty = value.encode() == _EMPTY
-        unlock = ("usermod", "--password", "", user) if empty else ("usermod", "--unlock", user)
-        return (Run(argv=unlock),) if not account.password else ()
-    return tuple(
-        Run(argv=("gpasswd", "--add", user, group))
-        for group in value.split(",")
-        if group not in account.groups
-    )
+        unlock = ("usermod", "--password", "", user) if value == _EMPTY else ("usermod", "--unlock", user)
+        return (Run(argv=unlock),) if value and not account.password else ()
+    missing = [group for group in value.decode().split(",") if group and group not in account.groups]
+    return tuple(Run(argv=("gpasswd", "--add", user, group)) for group in missing)
 
 
 def _account(user: str, passwd: list[list[str]], reader: Reader) -> Account | None:

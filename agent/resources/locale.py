@@ -87,7 +87,7 @@ def observe(wanted: Resources, owned: Owned, reader: Reader) -> Observed:
     return Observed(
         files=files,
         known=layouts is None or section.keyboard in layouts,
-        without=tuple(script for script in section.scripts if not _has_font(script, reader)),
+        without=_without_font(section, reader),
     )
 
 
@@ -142,6 +142,12 @@ XKBVARIANT=""
 XKBOPTIONS=""
 BACKSPACE="guess"
 """
+
+
+def _without_font(section: Locale, reader: Reader) -> tuple[Script, ...]:
+    """Scripts that nobody can read here; none below a prefix, where there are no programs to show any."""
+    found = tuple(script for script in section.scripts if not _has_font(script, reader))
+    return found if reader.names("/usr/share") is not None else ()
 
 
 def _has_font(script: Script, reader: Reader) -> bool:

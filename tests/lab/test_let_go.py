@@ -104,6 +104,8 @@ def stranger(site: Site) -> Iterator[Machine]:
     machine.run(["systemctl", "daemon-reload"])
     site.code(machine)
     yield machine
+    if site.row("pc-11"):
+        site.labctl("unpair", "pc-11", "--force")
     site.lab.remove("pc-11")
 
 
