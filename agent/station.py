@@ -10,9 +10,9 @@ import os
 import pwd
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from functools import reduce
 
-from agent.converge import Outcome, converge
+from agent import telling
+from agent.converge import converge
 from agent.core.changes import Kind
 from agent.core.held import HeldState, read_held
 from agent.core.messages import Delivered, EnforcerState, Performed, Refused
@@ -25,6 +25,7 @@ from agent.ports import Clock
 from agent.seal import SealBroken, check_seal
 from agent.session_runner import Sessions
 from agent.settings import Paths, Settings
+from agent.telling import Looked
 from agent.trust import Trust, TrustStore, write_private
 from contract.desired import DesiredState, Resources
 from contract.exchange import Command, CommandResult, Signed
@@ -151,7 +152,7 @@ class Station:
             still = sentence("nothing is changed while the journal cannot be written")
             self._say("Converged", False, "JournalFailed", still)
             return False
-        self._tell(outcome, revision, fresh)
+        self._tell(Looked(outcome, revision, self._held.unread, fresh))
         return outcome.converged
 
     def deliver(self, signed: Signed) -> Delivered:
@@ -385,54 +386,19 @@ class Station:
         held = 0 if self.desired is None else self.desired.revision
         return Delivered(accepted=False, revision=held, message=message)
 
-    def _tell_advice(self, outcome: Outcome) -> None:
-        if outcome.failed is not None:
-            return  # nobody has looked so far
-        told = [sentence("{subject}: {why}", subject=one.subject, why=one.why) for one in outcome.advice]
-        if told:
-            first, *others = told
-            whole = reduce(lambda some, one: sentence("{some}; {one}", some=some, one=one), others, first)
-            self._say("Lacking", True, "Advice", whole)
-        elif "Lacking" in self._conditions:
-            self._say("Lacking", False, "Complete", sentence("this PC has all that the profile makes use of"))
-
-    def _tell(self, outcome: Outcome, revision: int, fresh: bool) -> None:
-        self._tell_advice(outcome)
-        for change in outcome.done:
+    def _tell(self, looked: Looked) -> None:
+        for change in looked.outcome.done:
             self._log(f"{change.kind}: {change.subject}: {change.why}")
-        if outcome.failed is not None and outcome.reason is not None:
-            told = sentence(
-                "{kind}, {subject}: {why}",
-                kind=outcome.failed.kind,
-                subject=outcome.failed.subject,
-                why=outcome.reason,
-            )
-            if revision:  # named, because the next one may fail for the same reason, and that is news
-                told = sentence("revision {number} is not in force: {why}", number=revision, why=told)
-            self._log(str(told))
-            self._say("Converged", False, "ActionFailed", told)
-        elif self._held.unread:
-            told = sentence(
-                "this version of the agent cannot read all of what the lab wants; {sections} stay as they"
-                " are: publish again (labctl profile publish)",
-                sections=", ".join(self._held.unread),
-            )
-            self._say("Converged", False, "NotReadable", told)
-        elif revision == 0:
-            told = sentence("no lab has said what this PC shall be")
-            self._say("Converged", True, "Unmanaged", told)
-        elif outcome.done and not fresh:
-            told = sentence(
-                "revision {number} is in force; {subjects} was put back at {hour} UTC",
-                number=revision,
-                subjects=", ".join(sorted({change.subject for change in outcome.done})),
-                hour=f"{self._clock.now():%H:%M:%S}",
-            )
-            self._say("Converged", True, "Applied", told)
-        elif fresh or not self._is("Converged", "Applied"):
-            self._say(
-                "Converged", True, "Applied", sentence("revision {number} is in force", number=revision)
-            )
+        applied = self._is("Converged", "Applied")
+        told = telling.converged(looked, applied, self._clock.now())
+        if told is not None:
+            known = self._conditions.get("Converged")
+            if not told.status and (known is None or known.message != told.message):
+                self._log(str(told.message))  # once: it is tried again and again
+            self._say("Converged", told.status, told.reason, told.message)
+        lacking = telling.lacking(looked.outcome, "Lacking" in self._conditions)
+        if lacking is not None:
+            self._say("Lacking", lacking.status, lacking.reason, lacking.message)
 
     def _cannot_write(self, error: JournalError) -> None:
         told = sentence("{why}; make room on the disk", why=error.sentence)

@@ -26,6 +26,7 @@ START_S = 60.0
 """An X server that does not come up gives up by itself before that."""
 
 _STARTED = "started"
+_STOP_ALL = Run(argv=("systemctl", "stop", "lab-kiosk.slice"))
 
 
 class Observed(Message, frozen=True):
@@ -55,8 +56,8 @@ def plan(wanted: Resources, observed: Observed, owned: Owned) -> Plan:
             for unit in reversed(UNITS)
             if unit in observed.running and _STARTED in owned
         ]
-        forget = (Forget(kind=NAME, key=_STARTED),) if _STARTED in owned else ()
-        done = [_change(NAME, Effect.TIGHTEN, out, *forget)] if forget else []
+        over = (_STOP_ALL, Forget(kind=NAME, key=_STARTED))  # a slice does not go with its last unit
+        done = [_change(NAME, Effect.TIGHTEN, out, *over)] if _STARTED in owned else []
         return (*stop, *done, *planner.release(ENVIRONMENT, Effect.LOOSEN, out), *planner.tidy(()))
     remember = () if _STARTED in owned else (Remember(kind=NAME, key=_STARTED, value=b""),)
     start = [

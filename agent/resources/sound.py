@@ -12,7 +12,7 @@ from contract.sentence import sentence
 from contract.wire import Message
 
 NAME = "sound"
-LEVEL = "/etc/lab-agent/session/sound"
+LEVEL = "/etc/lab-agent/sound/level"
 PROGRAM, PACKAGE = "/usr/bin/amixer", "alsa-utils"
 CARDS = "/dev/snd"
 

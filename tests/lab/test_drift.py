@@ -17,7 +17,7 @@ import pytest
 
 from tests.lab.rig import Machine
 from tests.lab.rig.host import say
-from tests.lab.site import Site, wait_for
+from tests.lab.site import LAYER, Site, wait_for
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 
@@ -90,50 +90,6 @@ def test_the_kiosk_user_can_read_what_its_programs_must_obey(site: Site) -> None
             assert machine.run(["test", "-w", path], user="kiosk", check=False).returncode == 1
 
 
-ROWS: list[dict[str, str]] = tomllib.loads(
-    (Path(__file__).parents[1] / "cases/drift/tampering.toml").read_text(encoding="utf-8")
-)["row"]
-
-
-@pytest.fixture(scope="module")
-def seated(lab_of_ten: Site) -> Iterator[Site]:
-    """The lab, with a citizen at pc-05."""
-    site = lab_of_ten
-    site.layer_for("pc-05", "session: {offered: true}\n")
-    site.publish()
-    wait_for(lambda: site.row("pc-05").get("state") == "available", 60, "pc-05 available")
-    site.labctl("session", "start", "pc-05")
-    wait_for(lambda: site.row("pc-05")["state"] == "active", 60, "a citizen at pc-05")
-    yield site
-    site.labctl("session", "end", "pc-05")
-
-
-def holds(machine: Machine, shell: str) -> bool:
-    return machine.run(["sh", "-c", shell], check=False, env=SCREEN).returncode == 0
-
-
-def told(machine: Machine, subject: str) -> int:
-    """How often the agent has said that it put something right."""
-    log = machine.run(["journalctl", "-u", "lab-enforcer.service", "-o", "cat"]).stdout
-    return sum(f": {subject}: " in line for line in log.splitlines())
-
-
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row["name"])
-def test_whatever_root_changes_while_a_citizen_sits_there_is_put_back(
-    seated: Site, row: dict[str, str]
-) -> None:
-    machine = seated.pc(5)
-    wait_for(lambda: holds(machine, row["right"]), 30, f"right before: {row['right']}")
-    before = told(machine, row["subject"])
-    machine.run(["sh", "-c", row["tamper"]], check=False)
-    began = time.monotonic()
-    wait_for(lambda: told(machine, row["subject"]) > before, 30, f"the agent on {row['subject']}")
-    wait_for(lambda: holds(machine, row["right"]), 30, row["right"])
-    say(f"{row['name']}: right after {time.monotonic() - began:.1f} s")
-    wait_for(lambda: seated.condition("pc-05", "Converged").get("status"), 30, "well again")
-    wait_for(lambda: holds(machine, f"systemctl is-active {SESSION}"), 30, "the citizen's session")
-
-
 LACKS = (
     ("/usr/bin/chromium", "apt install chromium"),
     ("/usr/bin/openbox", "apt install openbox"),
@@ -162,6 +118,86 @@ def test_a_program_that_was_uninstalled_puts_the_pc_out_of_service(
     finally:
         machine.run(["mv", f"{program}.away", program])
     wait_for(lambda: site.row("pc-05")["state"] == "available", 60, "available again")
+
+
+def test_the_keyboard_is_the_profiles_and_changes_under_a_citizen(site: Site) -> None:
+    def layout() -> str:
+        query = machine.run(["setxkbmap", "-query"], check=False, env=SCREEN).stdout
+        return next((line.split()[1] for line in query.splitlines() if line.startswith("layout:")), "")
+
+    machine = site.pc(5)
+    site.layer_for("pc-05", "session: {offered: true}\n")
+    site.publish()
+    wait_for(lambda: layout() == "it", 60, "the Italian keyboard")
+    before = machine.pid_of(DESKTOP)
+    site.layer_for("pc-05", "session: {offered: true}\nlocale: {keyboard: ro, language: ro}\n")
+    site.publish()
+    wait_for(lambda: layout() == "ro", 60, "the Romanian keyboard")
+    assert machine.pid_of(DESKTOP) == before
+    assert "LANG=ro_RO.UTF-8" in machine.run(["cat", "/etc/default/locale"]).stdout
+
+
+def test_letters_that_are_missing_are_told_and_hinder_nobody(site: Site) -> None:
+    site.layer_for("pc-05", "locale: {scripts: [latin, chinese]}\n")
+    site.publish()
+    told = wait_for(lambda: site.condition("pc-05", "Lacking"), 30, "the condition")
+    assert told["status"]
+    assert "fonts-noto-cjk" in told["message"]
+    assert "Latin" not in told["message"]
+    assert site.row("pc-05")["state"] == "available"
+    site.layer_for("pc-05", "locale: {scripts: [latin]}\n")
+    site.publish()
+    wait_for(lambda: not site.condition("pc-05", "Lacking")["status"], 30, "its end")
+
+
+ROWS: list[dict[str, str]] = tomllib.loads(
+    (Path(__file__).parents[1] / "cases/drift/tampering.toml").read_text(encoding="utf-8")
+)["row"]
+
+
+@pytest.fixture(scope="module")
+def seated(lab_of_ten: Site) -> Iterator[Site]:
+    """The lab, with a citizen at pc-05."""
+    site = lab_of_ten
+    site.layer_for("pc-05", "session: {offered: true}\n")
+    site.publish()
+    wait_for(lambda: site.row("pc-05").get("state") == "available", 60, "pc-05 available")
+    site.labctl("session", "start", "pc-05")
+    wait_for(lambda: site.row("pc-05")["state"] == "active", 60, "a citizen at pc-05")
+    yield site
+    site.labctl("session", "end", "pc-05")
+    site.mend(LAYER)
+
+
+def holds(machine: Machine, shell: str) -> bool:
+    return machine.run(["sh", "-c", shell], check=False, env=SCREEN).returncode == 0
+
+
+def told(machine: Machine, subject: str) -> int:
+    """How often the agent has said that it put something right."""
+    log = machine.run(["journalctl", "-u", "lab-enforcer.service", "-o", "cat"]).stdout
+    return sum(f": {subject}: " in line for line in log.splitlines())
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row["name"])
+def test_whatever_root_changes_while_a_citizen_sits_there_is_put_back(
+    seated: Site, row: dict[str, str]
+) -> None:
+    machine = seated.pc(5)
+    wait_for(lambda: holds(machine, row["right"]), 30, f"right before: {row['right']}")
+    unit, subject = row.get("unit", ""), row.get("subject", "")
+    process = machine.pid_of(unit) if unit else 0
+    before = told(machine, subject)
+    machine.run(["sh", "-c", row["tamper"]], check=False)
+    began = time.monotonic()
+    if unit:
+        machine.successor(unit, process)
+    else:
+        wait_for(lambda: told(machine, subject) > before, 30, f"the agent on {subject}")
+    wait_for(lambda: holds(machine, row["right"]), 30, row["right"])
+    say(f"{row['name']}: right after {time.monotonic() - began:.1f} s")
+    wait_for(lambda: seated.condition("pc-05", "Converged").get("status"), 30, "well again")
+    wait_for(lambda: holds(machine, f"systemctl is-active {SESSION}"), 30, "the citizen's session")
 
 
 KILLED = ("lab-proxy.service", DESKTOP, "lab-screen.service", SESSION)
@@ -201,33 +237,3 @@ sys.exit(0 if taken else 1)
 
 def grabbed(machine: Machine, key: str) -> bool:
     return machine.run(["python3", "-c", GRAB, key], check=False, env=SCREEN).returncode == 0
-
-
-def test_the_keyboard_is_the_profiles_and_changes_under_a_citizen(site: Site) -> None:
-    def layout() -> str:
-        query = machine.run(["setxkbmap", "-query"], check=False, env=SCREEN).stdout
-        return next((line.split()[1] for line in query.splitlines() if line.startswith("layout:")), "")
-
-    machine = site.pc(5)
-    site.layer_for("pc-05", "session: {offered: true}\n")
-    site.publish()
-    wait_for(lambda: layout() == "it", 60, "the Italian keyboard")
-    before = machine.pid_of(DESKTOP)
-    site.layer_for("pc-05", "session: {offered: true}\nlocale: {keyboard: ro, language: ro}\n")
-    site.publish()
-    wait_for(lambda: layout() == "ro", 60, "the Romanian keyboard")
-    assert machine.pid_of(DESKTOP) == before
-    assert "LANG=ro_RO.UTF-8" in machine.run(["cat", "/etc/default/locale"]).stdout
-
-
-def test_letters_that_are_missing_are_told_and_hinder_nobody(site: Site) -> None:
-    site.layer_for("pc-05", "locale: {scripts: [latin, chinese]}\n")
-    site.publish()
-    told = wait_for(lambda: site.condition("pc-05", "Lacking"), 30, "the condition")
-    assert told["status"]
-    assert "fonts-noto-cjk" in told["message"]
-    assert "Latin" not in told["message"]
-    assert site.row("pc-05")["state"] == "available"
-    site.layer_for("pc-05", "locale: {scripts: [latin]}\n")
-    site.publish()
-    wait_for(lambda: not site.condition("pc-05", "Lacking")["status"], 30, "its end")
