@@ -14,6 +14,9 @@ from contract.sentence import Sentence
 from contract.status import StatusReport
 from contract.wire import Message, Utc
 
+_COUNT_DIGITS = 18
+"""More of them are no count; so many always fit a machine word."""
+
 EXCHANGE_PATH = "/v1/exchange"
 
 CommandId = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{32}\Z")]
@@ -99,7 +102,8 @@ class Answer(Message, frozen=True):
     """What the station is and has to say.
 
     `news` changes whenever something a technician would want to see at once
-    changed (a revision, a condition, the state), not with every load figure.
+    changed (a revision, a condition, the state), not with every load figure. It
+    is `RUN-COUNT`: of two answers of one run the higher count is the later.
     """
 
     contract: int
@@ -114,6 +118,16 @@ class Answer(Message, frozen=True):
     certificate_expires: Utc | None = None
     signing_request: bytes | None = None
     """DER of a PKCS #10 request, when the station's certificate wants renewing."""
+
+
+def is_older(news: str, than: str) -> bool:
+    """Whether an Answer with the word `news` is certainly older than one with the word `than`.
+
+    There are two connections to a station, so its answers may overtake one another.
+    """
+    (run, dash, count), (other_run, _, other) = news.rpartition("-"), than.rpartition("-")
+    countable = all(len(one) <= _COUNT_DIGITS and one.isdecimal() for one in (count, other))
+    return bool(dash) and run == other_run and countable and int(count) < int(other)
 
 
 class Fault(Message, frozen=True):

@@ -297,14 +297,17 @@ class Link:
                     "It proved to be {id} and then called itself {other}.", id=self.station, other=name
                 )
         with self._lock:
+            # What is known and what is shown, in one step, and of the newest answer: those of the two
+            # connections may overtake one another, and nothing would show a state that is no news any more.
             self._known = after(self._known, self._out, asked, answer)
             out, known, moved = self._out, self._known, self._address != address
             self._address = address
+            newest = known.answer or answer
+            self._shared.live.heard(self.station, newest, address, _note(out, known), refused(out, known))
+            # After that, so that whoever waits for a result sees the state it was given in.
+            self._settle_commands(asked, answer)
         if moved:
             self._household.moved(self.station, address)
-        self._shared.live.heard(self.station, answer, address, _note(out, known), refused(out, known))
-        with self._lock:  # after that, so that whoever waits for a result sees the state it was given in
-            self._settle_commands(asked, answer)
         if not is_beyond(out, answer):
             if is_ahead(out, answer):
                 self._household.ahead(self.station, answer.status.desired_revision)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from contract.exchange import Answer, Ask, Position, Refusal, Signed
+from contract.exchange import Answer, Ask, Position, Refusal, Signed, is_older
 from contract.sentence import Sentence
 from contract.wire import CONTRACT
 
@@ -29,7 +29,7 @@ class Outgoing:
 class Heard:
     """What is known of a station from its answers since this process began.
 
-    `answer` is the last one. `refused`: what it would not take, so that it is
+    `answer` is the newest one. `refused`: what it would not take, so that it is
     not offered again before something is different.
     """
 
@@ -87,11 +87,14 @@ def after(known: Heard, out: Outgoing, asked: Ask, answer: Answer) -> Heard:
     """What is known once `answer` has come to `asked`, while `out` is what the station shall have.
 
     A refusal counts for what was asked: of a document that was replaced meanwhile it says nothing.
+    An answer that a later one has overtaken says nothing new of the station but what it refused.
 
     Another epoch is another journal, and other conditions may be other reasons:
     a station that had no room on its disk takes tomorrow what it refused today.
     """
-    same = known.answer is not None and _standing(known.answer) == _standing(answer)
+    overtaken = known.answer is not None and is_older(answer.news, known.answer.news)
+    newest = known.answer if known.answer is not None and overtaken else answer
+    same = known.answer is not None and _standing(known.answer) == _standing(newest)
     refused = known.refused if same else frozenset()
     numbers = {"desired": out.revision, "revocations": out.revocation_number}
     meant = {"desired": asked.desired == out.desired, "revocations": asked.revocations == out.revocations}
@@ -99,7 +102,7 @@ def after(known: Heard, out: Outgoing, asked: Ask, answer: Answer) -> Heard:
     # Only what is still wanted is remembered, so this never grows.
     kept = {(what, number) for what, number in refused if numbers.get(what) == number}
     refusals = answer.refusals or (known.refusals if same and kept else ())
-    return Heard(answer, frozenset(kept | new), refusals)
+    return Heard(newest, frozenset(kept | new), refusals)
 
 
 def _standing(answer: Answer) -> tuple[str, frozenset[tuple[str, bool]]]:

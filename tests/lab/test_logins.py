@@ -109,7 +109,7 @@ class Federation:
 
 @pytest.fixture(scope="module")
 def federation(lab_of_ten: Site) -> Iterator[Federation]:
-    server, machine = lab_of_ten.server, lab_of_ten.pc(6)
+    server, machine = lab_of_ten.server, lab_of_ten.pc(3)
     address = f"{lab_of_ten.lab.network.net}.23"
     hosts = machine.root / "etc/hosts"
     before = hosts.read_text()

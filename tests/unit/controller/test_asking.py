@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.exchange import Ask, Refusal, Signed
+from contract.exchange import Ask, Refusal, Signed, is_older
 from contract.sentence import sentence
 from contract.status import Condition
 from contract.wire import CONTRACT
@@ -42,6 +42,33 @@ def test_a_station_that_is_behind_gets_what_it_lacks() -> None:
     assert ask.desired == SEALED
     assert ask.revocations == b"list"
     assert ask.hold_s == 0
+
+
+def test_an_answer_that_was_overtaken_brings_its_refusals_and_no_old_state() -> None:
+    """The answer to a push, taken after the later one that was held: a publication took 12 s by it."""
+    new = after(Heard(), OUT, ASKED, answer(status=report(desired_revision=7), news="run-10"))
+    why = (Refusal("desired", sentence("no room on the disk")),)
+    old = answer(status=report(desired_revision=6), news="run-9", refusals=why)
+    state = after(new, OUT, ASKED, old)
+    assert state.answer == new.answer
+    assert listen(OUT, state, AT, 12).seen == "run-10"
+    assert state.refusals == why
+    restarted = answer(status=report(desired_revision=6), news="other-1")
+    assert after(new, OUT, ASKED, restarted).answer == restarted
+
+
+@given(st.text(max_size=40), st.text(max_size=40))
+def test_of_two_answers_at_most_one_is_older(one: str, other: str) -> None:
+    assert not (is_older(one, other) and is_older(other, one))
+    assert not is_older(one, one)
+
+
+@given(st.integers(0, 10**9), st.integers(0, 10**9))
+def test_the_higher_count_of_one_run_is_the_later(one: int, other: int) -> None:
+    assert is_older(f"a-{one}", f"a-{other}") == (one < other)
+    assert not is_older(f"a-{one}", f"b-{other}")
+    assert not is_older(str(one), str(other))
+    assert not is_older(f"a-{'9' * 5000}", f"a-{'9' * 5001}"), "nor is a number that is no count"
 
 
 def test_what_was_refused_is_not_offered_again_until_something_differs() -> None:
