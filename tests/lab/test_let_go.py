@@ -109,7 +109,14 @@ def stranger(site: Site) -> Iterator[Machine]:
     site.lab.remove("pc-11")
 
 
-@pytest.mark.parametrize("profile", ["citizen", "business", "training"])
+@pytest.mark.parametrize(
+    "profile",
+    [
+        "citizen",
+        pytest.param("business", marks=pytest.mark.long),
+        pytest.param("training", marks=pytest.mark.long),
+    ],
+)
 def test_a_pc_that_is_let_go_is_as_it_was_before(site: Site, stranger: Machine, profile: str) -> None:
     before = snapshot(stranger)
     site.pair([stranger])
