@@ -121,8 +121,8 @@ def test_a_pc_that_is_let_go_is_as_it_was_before(site: Site, stranger: Machine, 
     before = snapshot(stranger)
     site.pair([stranger])
     site.layer_for("pc-11", "session: {offered: true}\n")
-    site.labctl("profile", "assign", profile, "pc-11")
     site.publish(profile=profile)
+    site.labctl("profile", "assign", profile, "pc-11")
     wait_for(lambda: site.row("pc-11").get("state") == "available", 60, "the profile in force")
     assert site.row("pc-11")["profile"] == profile
     site.labctl("session", "start", "pc-11")
