@@ -1,7 +1,7 @@
 """The enforcer: the root half of the agent. It has no network and decides alone.
 
-One thread and one selector: the front's socket, inotify on the managed files,
-and four timers (a slow look at what cannot be watched, a retry after a failure,
+One thread and one selector: the front's socket, the citizen's door, inotify on
+the managed files, and four timers (a slow look at what cannot be watched, a retry after a failure,
 the pairing code's end, the journal's note of the time).
 """
 
@@ -16,8 +16,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from agent.citizen_door import CitizenDoor
 from agent.clock import SystemClock, kernel_synchronised
 from agent.core.changes import Kind
+from agent.core.citizen import CitizenAsk
 from agent.core.messages import (
     BeginPairing,
     Call,
@@ -42,6 +44,7 @@ from agent.resources import KINDS
 from agent.session_runner import Errand
 from agent.settings import Paths, Settings
 from agent.station import Station
+from agent.unix_door import open_door, welcome
 from agent.watch import Watch as FileWatch
 from contract.pairing import PairDone, PairOffer
 from contract.sentence import sentence
@@ -64,7 +67,6 @@ AHEAD = timedelta(minutes=1)
 
 _MAX_PEERS = 8
 _HEAD = struct.Struct(">I")
-_CREDENTIALS = struct.Struct("3i")
 
 
 class Peer:
@@ -137,6 +139,15 @@ class Enforcer:
         )
         self._files = FileWatch(paths.root)
         self._selector = selectors.DefaultSelector()
+        self._citizens = CitizenDoor(
+            paths.citizen_socket,
+            real=paths.root == Path("/"),
+            selector=self._selector,
+            state=self._station.desk.state,
+            act=self._citizen_asks,
+            monotonic=self._clock.monotonic,
+            log=log,
+        )
         self._peers: dict[int, Peer] = {}
         self._sent_version = 0
         self._retry = 0.0
@@ -154,6 +165,7 @@ class Enforcer:
         signal.set_wakeup_fd(waker.fileno())
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
+        self._citizens.open()
         listener = self._listen()
         self._selector.register(wake, selectors.EVENT_READ, lambda: wake.recv(64))
         self._selector.register(listener, selectors.EVENT_READ, lambda: self._welcome(listener))
@@ -204,6 +216,7 @@ class Enforcer:
     def _look(self) -> None:
         if set_right(self._clock, self._journal):
             self._station.version += 1  # the front takes the time from the state
+        ends_s = self._station.payments.ends_s  # asked before: it may come while the look lasts
         converged = self._station.look()
         self._files.follow(self._station.watched())
         now = self._clock.monotonic()
@@ -213,6 +226,8 @@ class Enforcer:
         else:
             self._retry = min(RETRY_S[1], self._retry * 2) if self._retry else RETRY_S[0]
             self._due["look"] = now + self._retry
+        if ends_s is not None:
+            self._due["look"] = min(self._due["look"], ends_s)
         self._quiet_until = now + QUIET_S
 
     def _follow_errand(self) -> None:
@@ -242,33 +257,20 @@ class Enforcer:
         self._due["look"] = min(self._due["look"], soon)
 
     def _listen(self) -> socket.socket:
-        path = self._paths.socket
-        path.parent.mkdir(0o755, parents=True, exist_ok=True)
-        # Made under another name: whoever finds the socket finds it open, with its rights.
-        fresh = path.with_name(".enforcer.new")
-        fresh.unlink(missing_ok=True)
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-        listener.bind(str(fresh))
-        fresh.chmod(0o660)
+        group = None
         if os.geteuid() == 0 and self._paths.root == Path("/"):
-            os.chown(fresh, 0, pwd.getpwnam(self._settings.front_user).pw_gid)
-        listener.listen(_MAX_PEERS)
-        fresh.replace(path)
-        listener.setblocking(False)
-        return listener
+            group = pwd.getpwnam(self._settings.front_user).pw_gid
+        return open_door(self._paths.socket, group=group, backlog=_MAX_PEERS)
 
     def _welcome(self, listener: socket.socket) -> None:
-        try:
-            link, _ = listener.accept()
-        except OSError:  # nobody any more, or no descriptor left: the next one is asked again
+        come = welcome(listener)
+        if come is None:
             return
-        raw = link.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-        _pid, uid, _gid = _CREDENTIALS.unpack(raw)
+        link, uid = come
         # One place is root's: a front that takes all of its own cannot keep `lab-agent unpair` out.
         if len(self._peers) >= _MAX_PEERS + (uid == 0):
             link.close()
             return
-        link.setblocking(False)
         peer = self._peers[link.fileno()] = Peer(link, uid)
         self._selector.register(link, selectors.EVENT_READ, peer)
 
@@ -316,8 +318,15 @@ class Enforcer:
                 peer.watching = True
                 return station.state()
 
+    def _citizen_asks(self, ask: CitizenAsk) -> None:
+        version = self._station.version
+        self._station.citizen_asks(ask)
+        if self._station.version != version:
+            self._look_soon()
+
     def _publish(self) -> None:
-        """Send the state to whoever watches, if it is another one."""
+        """Send the state to whoever watches, and the citizen's to the bar, if it is another one."""
+        self._citizens.tell()
         if self._station.version == self._sent_version:
             return
         self._sent_version = self._station.version
@@ -363,6 +372,7 @@ class Enforcer:
         if self._station.pairing is not None:
             self._station.pairing.close()
         self._paths.socket.unlink(missing_ok=True)
+        self._citizens.close()
         self._journal.close()
 
 

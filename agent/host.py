@@ -30,6 +30,7 @@ from agent.core.changes import (
     SetKernel,
     WriteFile,
 )
+from agent.dpkg import Packages
 from agent.netlink import PacketFilter
 from agent.ports import ActionFailed, HostAction
 from contract.sentence import Sentence, sentence, system_words
@@ -60,6 +61,7 @@ class Host:
         self._filter = packet_filter
         self._rules: dict[str, str | None] = {}
         self._rules_at: dict[str, int] = {}
+        self._packages = Packages()
         self._real = root == Path("/")
         self._prefix = "" if self._real else str(root)
         self._uid = os.geteuid()
@@ -109,10 +111,6 @@ class Host:
         ours = stat.S_ISDIR(about.st_mode) and about.st_uid == self._uid
         return stat.S_IMODE(about.st_mode) if ours else None
 
-    def program(self, path: str) -> bool:
-        """See Reader. Under a prefix nothing is run, and nothing has to be there."""
-        return not self._real or os.access(path, os.X_OK)
-
     def kernel(self, key: str) -> str | None:
         """See Reader."""
         try:
@@ -156,6 +154,14 @@ class Host:
     def running(self, unit: str) -> bool:
         """See Reader. Under a prefix nothing runs, and that is as it should be there."""
         return not self._real or bool(self._processes(unit))
+
+    def program(self, path: str) -> bool:
+        """See Reader. Under a prefix nothing is run, so nothing lacks."""
+        return not self._real or os.access(path, os.X_OK)
+
+    def version(self, package: str) -> str | None:
+        """The version of a Debian package that is installed; None where it is not, or under a prefix."""
+        return self._packages.version(package) if self._real else None
 
     def _processes(self, unit: str) -> list[int]:
         place = unit if "/" in unit else f"system.slice/{unit}"

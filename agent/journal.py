@@ -190,6 +190,18 @@ class Journal:
             if result is not None:
                 self._record(result, now)
 
+    @property
+    def payment(self) -> bytes:
+        """The order that holds the payment mode open (agent.core.payment.Opening); empty where none does."""
+        return self._facts.get("payment", "").encode()
+
+    def set_payment(self, opening: bytes, result: CommandResult | None, now: datetime) -> None:
+        """In one step: the order that holds from now on, and what came of the command that said so."""
+        with self._writing(now):
+            self._set("payment", opening.decode())
+            if result is not None:
+                self._record(result, now)
+
     def end_unpairing(self, now: datetime) -> None:
         """Every effect of the unpairing has happened."""
         with self._writing(now):

@@ -9,13 +9,21 @@ import os
 
 from agent.host import Host
 from agent.ports import ActionFailed
-from contract.exchange import Signed
-from contract.sentence import Told, sentence
+from agent.trust import Trust
+from contract.desired import DesiredState
+from contract.exchange import Command, Signed
+from contract.sentence import Sentence, Told, sentence
+from contract.wire import CONTRACT
 
 # SubjectPublicKeyInfo of an Ed25519 key is these twelve bytes and the key (RFC 8410).
 _SPKI = bytes.fromhex("302a300506032b6570032100")
 
 CHECK_TIMEOUT_S = 10
+
+_OTHER_PAIRING = sentence(
+    "it was signed for another pairing of this PC; if this stays, unpair the PC (lab-agent unpair, as root)"
+    " and pair it again"
+)
 
 
 class SealBroken(Told):
@@ -56,3 +64,22 @@ def _anonymous(content: bytes) -> int:
         os.close(file)
         raise
     return file
+
+
+def not_for_us(document: DesiredState | Command, trust: Trust) -> Sentence | None:
+    """Why a document that the lab signed is not for this station in this pairing; None if it is."""
+    if document.contract != CONTRACT:
+        return sentence(
+            "it is of contract {its}, and this agent speaks {ours}", its=document.contract, ours=CONTRACT
+        )
+    if (document.lab, document.station) != (trust.lab, trust.station):
+        return sentence(
+            "it is for {station} of lab {lab}, not for {our_station} of {our_lab}",
+            station=document.station,
+            lab=document.lab,
+            our_station=trust.station,
+            our_lab=trust.lab,
+        )
+    if document.pairing != trust.pairing:
+        return _OTHER_PAIRING
+    return None

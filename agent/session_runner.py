@@ -13,8 +13,11 @@ from pathlib import Path
 from agent.core.held import read_sitting
 from agent.core.proof import WipeTask
 from agent.core.session import (
+    Answered,
     Began,
     Booted,
+    Called,
+    Chose,
     Effect,
     End,
     Event,
@@ -29,17 +32,18 @@ from agent.core.session import (
     oldest,
     step,
 )
+from agent.core.units import SESSION_UNIT, SLICE
 from agent.host import Host
 from agent.journal import Journal, JournalError
 from agent.ports import ActionFailed, Clock
-from agent.resources.session import SLICE
+from agent.resources.session import session_environment
 from agent.settings import Paths
 from agent.trust import write_private
+from contract.desired import Language, Session
 from contract.exchange import CommandResult
-from contract.session import Proof
+from contract.session import Proof, Wish
 from contract.wire import ContractError, decode, encode
 
-SESSION_UNIT = "lab-session.service"
 WIPE_UNIT = "lab-wipe.service"
 _SYSTEMCTL = {
     Effect.START: ("start", SESSION_UNIT),
@@ -89,6 +93,9 @@ class Sessions:
         self.errand: Errand | None = None
         self.failed = False
         """Whether the last session that was to begin did not."""
+        self._offer: Session | None = None
+        self._ready = False
+        """Whether the last look at the PC found it as it shall be, and nothing was asked for since."""
         self._boot = _boot(paths.run / "boot")
         self.sitting = read_sitting(journal.sitting)
         booted = step(self.sitting, Booted(self._boot))
@@ -104,12 +111,17 @@ class Sessions:
         """Whether somebody still sits there, or has left something."""
         return self.sitting.phase in ("reserved", "active", "ending", "wiping")
 
-    def manage(self, wanted: bool) -> None:
-        """Whether the lab wants sessions here; under a prefix there is no screen to sit at."""
-        self._happened(Managed(wanted and self._host.is_pc))
+    def manage(self, offer: Session | None) -> None:
+        """A look at the PC begins. How the lab wants sessions here (None: not).
 
-    def start(self, session: str, result: CommandResult) -> bool:
-        """Begin a session; whether the PC was available for one."""
+        Under a prefix there is no screen to sit at.
+        """
+        self._offer, self._ready = offer, False
+        self._happened(Managed(offer is not None and self._host.is_pc))
+
+    def start(self, session: str, result: CommandResult | None = None) -> bool:
+        """Begin a session; whether the PC was available for one. After the next look the browser starts."""
+        self._ready = False
         now = min(self._clock.now(), datetime.now(UTC))  # files are dated by the system's clock
         began = Began(at=now, boot=self._boot, boot_s=self._clock.monotonic())
         return self._happened(Start(session, began), result)
@@ -118,14 +130,43 @@ class Sessions:
         """End the session, or try a wipe again that failed; whether there was anything to end."""
         return self._happened(End(), result)
 
+    def settled(self, well: bool) -> None:
+        """The PC was looked at: whether it is as it shall be.
+
+        A browser may overlook a policy that changes in its first seconds
+        (docs/decisions/0047), so it starts when there is nothing left to change.
+        """
+        self._ready = well
+        if not well and self.sitting.phase == "reserved" and self.errand is None:
+            self.failed = True
+            self._happened(StartFailed())
+        self.look()
+
+    def choose(self, language: Language) -> None:
+        """The citizen wants to read this language; the browser's next start is in it."""
+        if self._happened(Chose(language)) and self.sitting.phase == "active":
+            try:
+                self._write_token()
+            except OSError as error:  # the bar speaks it all the same
+                self._log(f"session: the language is not the browser's yet: {error}")
+
+    def call(self, wish: Wish) -> None:
+        """The citizen calls the operator."""
+        self._happened(Called(wish))
+
+    def answer(self, result: CommandResult) -> None:
+        """The operator has seen it."""
+        self._happened(Answered(self._clock.monotonic()), result)
+
     def look(self) -> None:
         """Do again what may not have happened: a session that is not there, an errand that was lost."""
         effect = due(self.sitting)
         if self.errand is not None or effect is None:
             return
-        running = effect is Effect.START and self._host.running(f"{SLICE}/{SESSION_UNIT}")
-        if running and self.sitting.phase == "active":
-            return
+        if effect is Effect.START:
+            running = self._host.running(f"{SLICE}/{SESSION_UNIT}")
+            if not self._ready or (running and self.sitting.phase == "active"):
+                return
         self._begin(effect)
 
     def finish(self) -> None:
@@ -167,7 +208,7 @@ class Sessions:
         try:
             match effect:
                 case Effect.START:
-                    write_private(token, f"LAB_SESSION={self.sitting.session}\n".encode())
+                    self._write_token()
                 case Effect.STOP:
                     token.unlink(missing_ok=True)  # the unit cannot be started without it
                 case Effect.WIPE:
@@ -179,6 +220,11 @@ class Sessions:
             self._log(f"session: {effect.value}: {error}")  # the next look tries again
             return
         self.errand = Errand(effect, process)
+
+    def _write_token(self) -> None:
+        sitting = self.sitting
+        said = session_environment(sitting.session, self._offer, sitting.language)
+        write_private(self._paths.run / "session.env", said.encode())
 
     def _task(self) -> WipeTask:
         sitting, now = self.sitting, datetime.now(UTC)

@@ -91,6 +91,11 @@ class Paths(msgspec.Struct, frozen=True):
         return self.run / "enforcer.sock"
 
     @property
+    def citizen_socket(self) -> Path:
+        """The session bar's door to the enforcer."""
+        return self.run / "citizen.sock"
+
+    @property
     def code_file(self) -> Path:
         """The pairing code and when it ends, while unpaired."""
         return self.run / "code"

@@ -13,16 +13,20 @@ from datetime import datetime
 
 from agent import telling
 from agent.converge import converge
+from agent.core.browser import PACKAGE, other_version
 from agent.core.changes import Kind
+from agent.core.citizen import CitizenAsk, call_told
 from agent.core.held import HeldState, read_held
 from agent.core.messages import Delivered, EnforcerState, Performed, Refused
 from agent.core.proof import unclean
 from agent.core.session import WHY_NOT, Sitting
+from agent.desk import Desk
 from agent.host import Host
 from agent.journal import Journal, JournalError
 from agent.pairing import Code, Paired, Pairing
+from agent.payments import Payments
 from agent.ports import Clock
-from agent.seal import SealBroken, check_seal
+from agent.seal import SealBroken, check_seal, not_for_us
 from agent.session_runner import Sessions
 from agent.settings import Paths, Settings
 from agent.telling import Looked
@@ -32,18 +36,13 @@ from contract.exchange import Command, CommandResult, Signed
 from contract.pairing import PairDone, PairFinish, PairOffer, PairStart
 from contract.sentence import Sentence, sentence, system_words
 from contract.status import Condition, ConditionType
-from contract.wire import CONTRACT, ContractError, decode
+from contract.wire import ContractError, decode
 
 NOTHING = Resources()
 """What a station shall be that no lab has told anything: as it was."""
 
 _UNPAIRED = sentence("this station is not paired")
 _PAIRED = sentence("this station is paired; unpair it first (lab-agent unpair, as root)")
-_OTHER_PAIRING = sentence(
-    "it was signed for another pairing of this PC; if this stays, unpair the PC (lab-agent unpair, as root)"
-    " and pair it again"
-)
-
 _BEGINS = sentence("the session begins")
 _STARTED = sentence("the last session has started")
 _DID_NOT_START = sentence("the last session did not start; on the PC, see journalctl -u lab-session")
@@ -83,6 +82,8 @@ class Station:
         self.sessions = Sessions(
             user=settings.kiosk_user, paths=paths, host=host, journal=journal, clock=clock, log=log
         )
+        self.desk = Desk(self.sessions, clock, offer=lambda: self.wanted.session, well=lambda: self._well)
+        self.payments = Payments(journal=journal, clock=clock, sitting=lambda: self.sessions.sitting, log=log)
         if journal.unpairing:
             self._finish_leaving()
         self._load()
@@ -97,7 +98,7 @@ class Station:
 
     @property
     def wanted(self) -> Resources:
-        """What the host shall be now."""
+        """What the host shall be, as long as the payment mode is closed."""
         return NOTHING if self.desired is None else self.desired.resources
 
     def watched(self) -> set[str]:
@@ -119,6 +120,8 @@ class Station:
             at=self._clock.now(),
             phase=self.sessions.sitting.phase,
             wipe=self.sessions.sitting.proof,
+            session=self.sessions.sitting.session if self.sessions.sitting.phase == "active" else None,
+            payment=self.payments.state,
         )
 
     def look(self) -> bool:
@@ -138,8 +141,15 @@ class Station:
                 for kind in self._kinds
                 if self._held.is_ours_to_keep(kind.NAME) and not (wiping and kind.NAME == "session")
             )
-            outcome = converge(kinds, self.wanted, self._host, self._journal)
-            if outcome.converged and not self._held.unread:
+            opening = self.payments.now if self.wanted.payment is not None else None
+            wanted = self.wanted if opening is None else self.wanted.paying()
+            outcome = converge(kinds, wanted, self._host, self._journal)
+            whole = outcome.converged and not self._held.unread
+            self.sessions.settled(whole)
+            self._tell_session()
+            self._tell_browser()
+            if whole:
+                fresh = self.payments.found(opening) or fresh
                 self._journal.set_applied(revision, self._clock.now())
                 if fresh:  # told also where no condition has anything else to say than before
                     self.version += 1
@@ -166,7 +176,7 @@ class Station:
             if target is not None and target[1] == signed:
                 return Delivered(accepted=True, revision=target[0])
             desired = decode(DesiredState, check_seal(self._host, signed, trust.signing_key))
-            problem = self._problem(desired, trust)
+            problem = not_for_us(desired, trust)
             if problem is not None:
                 return self._refuse(problem)
             if held is not None and desired.revision <= held.revision:
@@ -202,7 +212,7 @@ class Station:
             return Performed(result=None, message=_UNPAIRED)
         try:
             command = decode(Command, check_seal(self._host, signed, trust.signing_key))
-            problem = self._problem(command, trust)
+            problem = not_for_us(command, trust)
             if problem is not None:
                 return Performed(result=None, message=problem)
             known = self._journal.result_of(command.id)
@@ -216,6 +226,12 @@ class Station:
                     result = self._start_session(command.id)
                 case "session-end":
                     result = self._end_session(command.id)
+                case "call-answer":
+                    result = self.desk.answer(command.id)
+                    self._tell_session()
+                case "payment-open" | "payment-close":
+                    result = self.payments.perform(command, self.wanted)
+                    self.version += 1  # the look that follows makes it so
         except (SealBroken, JournalError) as error:
             return Performed(result=None, message=error.sentence)
         except ContractError as error:
@@ -233,18 +249,18 @@ class Station:
 
     def _settle_session(self) -> bool:
         """Bring sessions in step with what is wanted; whether the PC may be changed meanwhile."""
-        wanted = self.wanted.session is not None
-        if self._held.unread:  # nobody knows whether it is offered: what is there goes on
-            wanted = wanted or self.sessions.sitting.phase != "none"
-        self.sessions.manage(wanted)
+        offer = self.wanted.session
+        if self._held.unread and offer is None:
+            # Nobody knows whether it is offered: what is there goes on, and no session begins (see look).
+            return True
+        self.sessions.manage(offer)
         self.sessions.look()
         self._tell_session()
-        return wanted or not self.sessions.leaving
+        return offer is not None or not self.sessions.leaving
 
     def _start_session(self, command: str) -> CommandResult:
-        well = self._is("Converged", "Applied")
         result = CommandResult(command, True, _BEGINS)
-        if well and self.sessions.start(command, result):
+        if self._well and self.sessions.start(command, result):
             self._tell_session()
             return result
         phase = self.sessions.sitting.phase
@@ -259,6 +275,31 @@ class Station:
         self._tell_session()
         return result
 
+    @property
+    def _well(self) -> bool:
+        """Whether the PC is as the lab wants it, so far as was seen."""
+        return self._is("Converged", "Applied")
+
+    def citizen_asks(self, ask: CitizenAsk) -> None:
+        """See Desk.ask; where it cannot be journalled nothing is done."""
+        try:
+            self.desk.ask(ask)
+        except JournalError as error:
+            self._cannot_write(error)
+        self._tell_session()
+
+    def _tell_browser(self) -> None:
+        wanted = self.wanted.browser_policy
+        told = None
+        if wanted is not None and wanted.chromium:
+            told = other_version(self._host.version(PACKAGE), wanted.chromium)
+        if told is not None:
+            self._say("BrowserUnchecked", True, "OtherVersion", told)
+        elif "BrowserUnchecked" in self._conditions:
+            self._say(
+                "BrowserUnchecked", False, "Checked", sentence("the browser is the one that was checked")
+            )
+
     def _tell_session(self) -> None:
         sitting = self.sessions.sitting
         if sitting != self._told:
@@ -268,6 +309,10 @@ class Station:
             self._say("Unclean", True, "Left" if sitting.proof else "NoProof", unclean(sitting.proof))
         elif sitting.phase == "available" and "Unclean" in self._conditions:
             self._say("Unclean", False, "Wiped", sentence("nothing of the last session is left"))
+        if sitting.calls:
+            self._say("HelpWanted", True, "Called", call_told(sitting.calls))
+        elif "HelpWanted" in self._conditions:
+            self._say("HelpWanted", False, "NobodyCalls", call_told(()))
         if self.sessions.failed:
             self._say("SessionFailed", True, "DidNotStart", _DID_NOT_START)
         elif (
@@ -361,24 +406,6 @@ class Station:
             and trust is not None
             and (desired.lab, desired.station, desired.pairing) == (trust.lab, trust.station, trust.pairing)
         )
-
-    def _problem(self, document: DesiredState | Command, trust: Trust) -> Sentence | None:
-        """Why a document that the lab signed is not for us; None if it is."""
-        if document.contract != CONTRACT:
-            return sentence(
-                "it is of contract {its}, and this agent speaks {ours}", its=document.contract, ours=CONTRACT
-            )
-        if (document.lab, document.station) != (trust.lab, trust.station):
-            return sentence(
-                "it is for {station} of lab {lab}, not for {our_station} of {our_lab}",
-                station=document.station,
-                lab=document.lab,
-                our_station=trust.station,
-                our_lab=trust.lab,
-            )
-        if document.pairing != trust.pairing:
-            return _OTHER_PAIRING
-        return None
 
     def _refuse(self, message: Sentence) -> Delivered:
         told = sentence("a desired state was refused: {why}", why=message)

@@ -45,11 +45,13 @@ class BrowserPolicy(Message, frozen=True):
 
     `policies` holds every key but URLAllowlist, deny rules among them; `allow`
     is URLAllowlist alone. They are apart so that the loss of the second file
-    closes the browser instead of opening it.
+    closes the browser instead of opening it. `chromium` is the major version that
+    the policy was checked with; 0 where nobody says.
     """
 
     policies: dict[str, Any]
     allow: Annotated[tuple[str, ...], msgspec.Meta(max_length=1000)] = ()
+    chromium: Annotated[int, msgspec.Meta(ge=0, le=9999)] = 0
 
 
 class Kernel(Message, frozen=True):
@@ -166,6 +168,19 @@ class Sound(Message, frozen=True):
     level: Annotated[int, msgspec.Meta(ge=0, le=100)] = 0
 
 
+class Payment(Message, frozen=True):
+    """What the payment mode opens on top of `browser_policy` and `network`, and nothing else does.
+
+    It can only add hosts: what the lists deny and every other lock stay as they are. Web ports are
+    those of `network`.
+    """
+
+    allow: Annotated[tuple[str, ...], msgspec.Meta(max_length=1000)] = ()
+    """As in BrowserPolicy: what may be opened as a page, a frame or a form's target."""
+    hosts: Annotated[tuple[HostPattern, ...], msgspec.Meta(max_length=2000)] = ()
+    """As in Network: those, and what parts of pages come from."""
+
+
 Words = Annotated[str, msgspec.Meta(max_length=400)]
 WebAddress = Annotated[str, msgspec.Meta(pattern=r"\Ahttps?://[!-~]+\Z", max_length=2000)]
 
@@ -202,7 +217,11 @@ class StartPage(Message, frozen=True):
 
 
 class Resources(Message, frozen=True):
-    """One section for each resource kind; None is unmanaged."""
+    """One section for each resource kind; None is unmanaged.
+
+    `payment` has no kind of its own: while the payment mode is open it is part of two others. None: this
+    PC has no payment mode.
+    """
 
     browser_policy: BrowserPolicy | None = None
     kernel: Kernel | None = None
@@ -218,6 +237,20 @@ class Resources(Message, frozen=True):
     kiosk_user: KioskUser | None = None
     locale: Locale | None = None
     sound: Sound | None = None
+    payment: Payment | None = None
+
+    def paying(self) -> "Resources":
+        """The same while the payment mode is open: two lists of hosts are longer, all else is as it was."""
+        if self.payment is None:
+            return self
+        browser, network = self.browser_policy, self.network
+        if browser is not None:
+            allow = tuple(sorted({*browser.allow, *self.payment.allow}))
+            browser = msgspec.structs.replace(browser, allow=allow)
+        if network is not None:
+            hosts = tuple(sorted({*network.hosts, *self.payment.hosts}))
+            network = msgspec.structs.replace(network, hosts=hosts)
+        return msgspec.structs.replace(self, browser_policy=browser, network=network)
 
 
 class DesiredState(Message, frozen=True):

@@ -10,6 +10,7 @@ import msgspec
 
 from contract.desired import Revision
 from contract.identity import LabId, PairingId, StationId
+from contract.payment import PaymentOrder
 from contract.sentence import Sentence
 from contract.status import StatusReport
 from contract.wire import Message, Utc
@@ -20,7 +21,9 @@ _COUNT_DIGITS = 18
 EXCHANGE_PATH = "/v1/exchange"
 
 CommandId = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{32}\Z")]
-CommandKind = Literal["unpair", "session-start", "session-end"]
+CommandKind = Literal[
+    "unpair", "session-start", "session-end", "call-answer", "payment-open", "payment-close"
+]
 
 
 class Signed(Message, frozen=True):
@@ -45,6 +48,8 @@ class Command(Message, frozen=True):
     issued_at: Utc
     kind: CommandKind
     """A session has the id of the command that started it."""
+    payment: PaymentOrder | None = None
+    """With `payment-open` only."""
 
 
 class CommandResult(Message, frozen=True):

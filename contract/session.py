@@ -16,6 +16,9 @@ Where = Annotated[str, msgspec.Meta(max_length=200)]
 SessionPhase = Literal["none", "available", "reserved", "active", "ending", "wiping", "out-of-service"]
 """Where a PC is between two citizens: `none` where there are no sessions, `reserved` while one begins."""
 
+Wish = Literal["help", "more-time"]
+"""What a citizen calls the operator for, by a button of the session bar."""
+
 Place = Literal["processes", "files", "changed-files", "shared-memory", "screen", "print-jobs"]
 
 PLACES: tuple[Place, ...] = (

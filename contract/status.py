@@ -5,8 +5,9 @@ from typing import Annotated, Literal
 import msgspec
 
 from contract.identity import StationId
+from contract.payment import PaymentOpen
 from contract.sentence import Sentence
-from contract.session import Proof
+from contract.session import Proof, SessionId
 from contract.wire import Message, Utc
 
 StationState = Literal[
@@ -36,6 +37,8 @@ ConditionType = Literal[
     "Unclean",
     "SessionFailed",
     "Lacking",
+    "HelpWanted",
+    "BrowserUnchecked",
 ]
 """Converged is good when true; each of the others is bad when true."""
 
@@ -147,3 +150,6 @@ class StatusReport(Message, frozen=True):
     facts: Facts
     wipe: Proof | None = None
     """The proof of the last wipe; None where there was none, or it came to no proof."""
+    session: SessionId | None = None
+    """The session under way; None while nobody sits there."""
+    payment: PaymentOpen | None = None

@@ -3,12 +3,15 @@
 import secrets
 
 from contract.exchange import Command, CommandKind
+from contract.payment import PaymentOrder
 from contract.wire import CONTRACT
 from controller.books import Books
 from controller.publishing import no_station
 
 
-def new_command(books: Books, station: str, kind: CommandKind) -> Command:
+def new_command(
+    books: Books, station: str, kind: CommandKind, payment: PaymentOrder | None = None
+) -> Command:
     """A command with an id of its own, for the pairing the station is in now.
 
     Raises Problem for a station that the lab has not.
@@ -25,4 +28,5 @@ def new_command(books: Books, station: str, kind: CommandKind) -> Command:
         pairing=row.pairing,
         issued_at=books.clock.now(),
         kind=kind,
+        payment=payment,
     )

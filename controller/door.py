@@ -16,6 +16,7 @@ from fastapi.responses import StreamingResponse
 
 from contract.version import VERSION
 from controller import door_models as m
+from controller import payment_models as pm
 from controller.door_callers import Bounded, Door, caller_of, peer_protocol, user_of
 from controller.door_errors import add_error_answers
 from controller.door_language import InTheirLanguage
@@ -199,6 +200,35 @@ def _add_stations(app: FastAPI, services: Services, operator: Guard, technician:
     ) -> m.SessionOut:
         """End it: the PC is wiped, and proves it."""
         return services.end_session(station, caller.user, body.wait_s)
+
+    @app.post("/v1/stations/{station}/call/answer")
+    def call_answer(station: Id, caller: Annotated[Caller, Depends(operator)]) -> m.CallAnswered:
+        """Tell the citizen who calls there that the operator comes."""
+        return services.answer_call(station, caller.user)
+
+    @app.get("/v1/payments")
+    def payments(_: Annotated[Caller, Depends(operator)]) -> pm.Payments:
+        """Where the payment mode is open, and who opened it when, why and for how long."""
+        return services.payments(None)
+
+    @app.get("/v1/stations/{station}/payment")
+    def payment(station: Id, _: Annotated[Caller, Depends(operator)]) -> pm.Payments:
+        """The same of one PC."""
+        return services.payments(station)
+
+    @app.post("/v1/stations/{station}/payment/open")
+    def payment_open(
+        station: Id, body: pm.PaymentIn, caller: Annotated[Caller, Depends(operator)]
+    ) -> pm.PaymentOut:
+        """Open the payment mode for who sits there now; the PC closes it by itself."""
+        return services.open_payment(station, body.minutes, body.why, caller.user, body.wait_s)
+
+    @app.post("/v1/stations/{station}/payment/close")
+    def payment_close(
+        station: Id, body: m.SessionIn, caller: Annotated[Caller, Depends(operator)]
+    ) -> pm.PaymentOut:
+        """Close it before its time."""
+        return services.close_payment(station, caller.user, body.wait_s)
 
     @app.get("/v1/stations/{station}/explain")
     def explain(station: Id, _: Annotated[Caller, Depends(operator)]) -> m.Explained:

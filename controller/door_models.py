@@ -69,6 +69,9 @@ class StationStatus(Model):
     note: str = Field(
         description="What stands between controller and station, in a sentence; empty if nothing."
     )
+    payment_until: datetime | None = Field(
+        default=None, description="The payment mode is open there, and closes by itself then."
+    )
 
 
 class Status(Model):
@@ -208,6 +211,12 @@ class SessionOut(Model):
     id: str
     state: str
     wipe: Wipe | None
+
+
+class CallAnswered(Model):
+    """Whose call was answered."""
+
+    id: str
 
 
 class ProfileItem(Model):

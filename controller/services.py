@@ -10,6 +10,7 @@ from datetime import date
 from contract.exchange import Command, CommandResult
 from contract.identity import station_name
 from controller import door_models as m
+from controller import payment_models as pm
 from controller.books import Books
 from controller.discovery import Discovery
 from controller.doctor import Doctor
@@ -18,6 +19,7 @@ from controller.failures import Address, Failure, parse_address
 from controller.federation import plan_update, write_bundle
 from controller.household import Household
 from controller.live import Live
+from controller.payments import Payments
 from controller.problems import Problem
 from controller.publishing import REVISION, Outcome, Publishing, known_profile, no_station
 from controller.sessions import Sessions
@@ -60,6 +62,7 @@ class Services:
     def __init__(self, parts: Parts) -> None:
         self._p = parts
         self._sessions = Sessions(parts.books, parts.live, self._tell)
+        self._payments = Payments(parts.books, parts.live, self._tell)
 
     # The lab now
 
@@ -168,6 +171,22 @@ class Services:
     def end_session(self, station: str, who: str, wait_s: float) -> m.SessionOut:
         """End it."""
         return self._sessions.end(station, who, wait_s)
+
+    def answer_call(self, station: str, who: str) -> m.CallAnswered:
+        """Tell a citizen who calls that the operator comes."""
+        return self._sessions.answer(station, who)
+
+    def payments(self, station: str | None) -> pm.Payments:
+        """Where the payment mode is open, and the record of it, of one PC or of all."""
+        return self._payments.show(station)
+
+    def open_payment(self, station: str, minutes: int, why: str, who: str, wait_s: float) -> pm.PaymentOut:
+        """Open the payment mode for who sits there."""
+        return self._payments.open(station, minutes, why, who, wait_s)
+
+    def close_payment(self, station: str, who: str, wait_s: float) -> pm.PaymentOut:
+        """Close it before its time."""
+        return self._payments.close(station, who, wait_s)
 
     def _tell(self, station: str, command: Command) -> CommandResult | Failure:
         signed = self._p.books.pki.seal(command)

@@ -2,9 +2,8 @@
 
 import logging
 from collections.abc import Callable
-from typing import Literal
 
-from contract.exchange import Command, CommandResult
+from contract.exchange import Command, CommandKind, CommandResult
 from contract.session import Proof
 from controller import door_models as m
 from controller.books import Books
@@ -44,11 +43,16 @@ class Sessions:
         self._command(station, "session-end", who)
         return self._when(station, lambda view: _state(view) in ENDED, wait_s)
 
+    def answer(self, station: str, who: str) -> m.CallAnswered:
+        """Tell whoever calls there that the operator comes."""
+        self._command(station, "call-answer", who)
+        return m.CallAnswered(id=station)
+
     def show(self, station: str) -> m.SessionOut:
         """How it stands."""
         return self._when(station, lambda _view: True, 0)
 
-    def _command(self, station: str, kind: Literal["session-start", "session-end"], who: str) -> None:
+    def _command(self, station: str, kind: CommandKind, who: str) -> None:
         command = new_command(self._books, station, kind)
         log.info("%s: %s, asked by %s", station, kind, who)
         result = self._tell(station, command)

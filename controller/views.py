@@ -4,7 +4,7 @@ A station's own words pass `printable` here: they end on technicians' terminals.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from msgspec import to_builtins
@@ -65,6 +65,14 @@ def standing(view: View | None, revision: int, old: str | None) -> Standing:
     return Standing("waiting", shown, note or _("It has not taken it yet."), over=False)
 
 
+def payment_until(view: View) -> datetime | None:
+    """Until when the payment mode is open there, by the lab's clock; None where it was not seen to be."""
+    answer = view.seen.answer
+    if answer is None or answer.status.payment is None:
+        return None
+    return answer.status.payment.until - timedelta(seconds=answer.status.facts.clock_skew_s or 0)
+
+
 def presence_word(presence: Presence) -> m.Presence:
     """As the door spells it."""
     words: dict[Presence, m.Presence] = {
@@ -105,6 +113,7 @@ def show_status(view: View, profile: str, desired: int) -> m.StationStatus:
             for c in (report.conditions if report else ())
         ],
         note=in_words(view.note) if view.note else "",
+        payment_until=payment_until(view),
     )
 
 

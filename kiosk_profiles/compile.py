@@ -5,7 +5,7 @@ and line that said so; the resources are folded from those rows and nothing else
 so `explain` cannot tell another story than what was sent.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -24,6 +24,7 @@ from contract.desired import (
     Language,
     Locale,
     Network,
+    Payment,
     Printer,
     Printing,
     Resources,
@@ -202,6 +203,8 @@ def _rows(resolved: Resolved) -> Iterator[Row]:
         yield from _start_rows(resolved)
     if resolved.managed("network"):
         yield from _network_rows(resolved)
+    if resolved.managed("payment") and resolved.managed("browser"):
+        yield from _payment_rows(resolved)
     for key, setting in sorted(resolved.settings.items()):
         if len(key) < 2 or not resolved.managed(key[0]):
             continue
@@ -230,6 +233,9 @@ def _browser_rows(resolved: Resolved) -> Iterator[Row]:
                 dict(browser.choice_policies(name, setting.value, downloads=downloads)),
                 setting.source,
             )
+    checked = resolved.settings.get(("browser", "chromium"))
+    if checked is not None:
+        yield _row("browser.chromium", checked.value, checked.source)
     for key, setting in resolved.settings.items():
         if key[:2] == ("browser", "policies"):
             _put(policies, {key[2]: setting.value}, setting.source)
@@ -270,6 +276,20 @@ def _network_rows(resolved: Resolved) -> Iterator[Row]:
     for key, setting in sorted(resolved.settings.items()):
         if key[:2] == ("network", "allow"):
             yield _row("network.allow", key[2], setting.source)
+
+
+def _payment_rows(resolved: Resolved) -> Iterator[Row]:
+    """Hosts that are open while the payment mode is, by the same words as those that always are."""
+    for key, setting in sorted(resolved.settings.items()):
+        match key:
+            case ("payment", "services", name) if (placed := resolved.services.get(name)) is not None:
+                yield _row("payment.service", name, setting.source)
+                for path, hosts in (("allow", placed.bundle.hosts()), ("parts", placed.bundle.network_only)):
+                    for host in hosts:
+                        line = placed.lines.get(host, 1)
+                        yield Row(f"payment.{path}", host, f"service {name}", placed.file, line)
+            case ("payment", "allow", host):
+                yield _row("payment.allow", host, setting.source)
 
 
 def _start_rows(resolved: Resolved) -> Iterator[Row]:
@@ -319,6 +339,7 @@ def _fold(resolved: Resolved) -> Resources:
         kiosk_user=_plain(KioskUser, "kiosk_user", found),
         locale=_locale(resolved, found),
         sound=_plain(Sound, "sound", found),
+        payment=_payment(resolved, found),
     )
 
 
@@ -345,7 +366,11 @@ def _browser_policy(
     policies |= browser.bookmark_policies(
         resolved.title.say(resolved.language), found.get("browser.tile", [])
     )
-    return BrowserPolicy(policies=policies, allow=tuple(sorted(set(found.get("browser.allow", ())))))
+    return BrowserPolicy(
+        policies=policies,
+        allow=tuple(sorted(set(found.get("browser.allow", ())))),
+        chromium=found.get("browser.chromium", [0])[-1],
+    )
 
 
 def _start_page(resolved: Resolved, found: Mapping[str, list[Any]]) -> StartPage:
@@ -363,11 +388,29 @@ def _start_page(resolved: Resolved, found: Mapping[str, list[Any]]) -> StartPage
 def _network(resolved: Resolved, found: Mapping[str, list[Any]]) -> Network:
     """Everything that is open to the browser is open through the proxy, and so are the parts of pages."""
     patterns = (*resolved.allow, *map(parse_pattern, found.get("network.allow", ())))
-    hosts = {
-        f"{'.' if pattern.exact else ''}{pattern.host}" for pattern in patterns if "[" not in pattern.host
+    ports = {
+        pattern.port
+        for pattern in (*patterns, *_while_paying(found))
+        if pattern.port and pattern.scheme != "http"
     }
-    ports = {pattern.port for pattern in patterns if pattern.port and pattern.scheme != "http"}
-    return Network(hosts=tuple(sorted(hosts)), ports=tuple(sorted({443} | ports)))
+    return Network(hosts=_gate(patterns), ports=tuple(sorted({443} | ports)))
+
+
+def _gate(patterns: Iterable[Pattern]) -> tuple[str, ...]:
+    """Those hosts as the proxy's list has them."""
+    return tuple(sorted({f"{'.' if one.exact else ''}{one.host}" for one in patterns if "[" not in one.host}))
+
+
+def _while_paying(found: Mapping[str, list[Any]]) -> Iterator[Pattern]:
+    return map(parse_pattern, (*found.get("payment.allow", ()), *found.get("payment.parts", ())))
+
+
+def _payment(resolved: Resolved, found: Mapping[str, list[Any]]) -> Payment | None:
+    """None where nothing would open: then the PC says that it has no payment mode."""
+    allow = tuple(sorted(set(found.get("payment.allow", ()))))
+    if not allow:
+        return None
+    return Payment(allow=allow, hosts=_gate(_while_paying(found)) if resolved.managed("network") else ())
 
 
 def _printing(found: Mapping[str, list[Any]]) -> Printing:

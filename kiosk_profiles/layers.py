@@ -57,6 +57,7 @@ SECTIONS = (
     "kiosk_user",
     "locale",
     "sound",
+    "payment",
 )
 PLAIN = ("desktop", "console", "storage", "boot", "time", "session", "kiosk_user", "locale", "sound")
 """Sections whose settings are told by their own names."""
@@ -89,6 +90,7 @@ def settings(loaded: Loaded[Layer], layer: str, file: str) -> Settings:
         *_plain(model, "kiosk_user", "access"),
         *_plain(model, "locale", "language", "keyboard", "scripts"),
         *_plain(model, "sound", "level"),
+        *_payment(model),
     )
     return {key: Setting(value, Source(layer, file, document.line(path))) for key, value, path in said}
 
@@ -129,7 +131,7 @@ def _plain(model: Layer, section: str, *names: str) -> _Said:
 def _browser(model: Layer) -> _Said:
     if model.browser is None:
         return
-    yield from _plain(model, "browser", "downloads", "uploads", "printing")
+    yield from _plain(model, "browser", "downloads", "uploads", "printing", "chromium")
     for name, value in model.browser.policies.items():
         yield ("browser", "policies", name), value, ("browser", "policies", name)
 
@@ -147,6 +149,12 @@ def _kernel(model: Layer) -> _Said:
 def _printing(model: Layer) -> _Said:
     for name, uri in (model.printing.printers if model.printing is not None else {}).items():
         yield ("printing", "printers", name), uri, ("printing", "printers", name)
+
+
+def _payment(model: Layer) -> _Said:
+    for name in ("services", "allow"):
+        for index, item in enumerate(getattr(model.payment, name) if model.payment is not None else ()):
+            yield ("payment", name, item), True, ("payment", name, index)
 
 
 def _desktop(model: Layer) -> _Said:

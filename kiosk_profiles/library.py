@@ -254,11 +254,11 @@ class Library:
                 model = loaded.model
         services: dict[str, PlacedBundle] = {}
         for key, setting in merged.items():
-            if key[0] == "services" and setting.value:
+            if (key[0] == "services" or key[:2] == ("payment", "services")) and setting.value:
                 try:
-                    services[key[1]] = self.bundle(key[1])
+                    services[key[-1]] = self.bundle(key[-1])
                 except ProfileError as error:
-                    errors.extend(self._about_service(error, setting, key[1]))
+                    errors.extend(self._about_service(error, setting, key[-1]))
         if errors or model is None:
             raise ProfileError(sorted(set(errors)))
         return Resolved(

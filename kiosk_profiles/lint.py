@@ -20,6 +20,9 @@ from kiosk_profiles.loader import load
 from kiosk_profiles.profile import Strict
 from kiosk_profiles.services import Bundle
 
+ALLOWING = ("browser.allow", "payment.allow")
+"""Rows that open an address, always or while somebody pays."""
+
 
 class Never(Strict):
     """A host that must not be listed, and why."""
@@ -82,7 +85,7 @@ def _services(resolved: Resolved, facts: Facts) -> Iterator[Finding]:
 
 
 def _entries(resolved: Resolved, facts: Facts) -> Iterator[Finding]:
-    rows = [row for row in resolved.rows if row.path == "browser.allow"]
+    rows = [row for row in resolved.rows if row.path in ALLOWING]
     count = len({row.value for row in rows})
     if count > MAX_ALLOW:
         message = _("{count} addresses are allowed; Chromium reads {limit} and ignores the rest in silence")
@@ -99,7 +102,7 @@ def _entries(resolved: Resolved, facts: Facts) -> Iterator[Finding]:
 
 def _hosts(resolved: Resolved, facts: Facts) -> Iterator[Finding]:
     for row in resolved.rows:
-        if row.path == "browser.allow" and row.value not in OWN_PAGES:
+        if row.path in ALLOWING and row.value not in OWN_PAGES:
             yield from (_at(row, "error", message, hint) for message, hint in _about_host(row.value))
 
 

@@ -27,7 +27,7 @@ shall is seen by that very effect (tests/lab/test_policy.py).
 
 ALLOW_KEY = "URLAllowlist"
 _WRITTEN_FROM = {
-    ALLOW_KEY: ("browser.allow",),
+    ALLOW_KEY: ("browser.allow", "payment.allow"),
     "URLBlocklist": ("browser.deny", "browser.policies.URLBlocklist"),
     "ManagedBookmarks": ("browser.tile",),
     "BookmarkBarEnabled": ("browser.tile",),
@@ -60,7 +60,7 @@ def table_findings(
     resolved: Resolved, table: Mapping[str, PolicyState], facts: Facts, chromium: int
 ) -> tuple[Finding, ...]:
     """What speaks against the profile in the table that Chromium (its major version) shows of it."""
-    section = resolved.resources.browser_policy
+    section = resolved.resources.paying().browser_policy
     if section is None:
         return ()
     found: list[Finding] = []

@@ -207,11 +207,15 @@ class Tile(Strict):
 
 
 class Browser(Strict):
-    """What the browser lets a citizen do. None leaves that one thing to Chromium."""
+    """What the browser lets a citizen do. None leaves that one thing to Chromium.
+
+    `chromium` is the major version that the policy was checked with.
+    """
 
     downloads: bool | None = None
     uploads: bool | None = None
     printing: bool | None = None
+    chromium: Annotated[int | None, Field(ge=1, le=9999)] = None
     policies: dict[Policy, JsonValue] = Field(default_factory=dict)
 
 
@@ -261,6 +265,13 @@ class Time(Strict):
 class Network(Strict):
     """Hosts that serve parts of pages (pictures, scripts) and are never opened themselves."""
 
+    allow: list[HostPattern] = Field(default_factory=list)
+
+
+class Payment(Strict):
+    """What is open beside the rest while the payment mode is: services, and single hosts."""
+
+    services: list[ServiceName] = Field(default_factory=list)
     allow: list[HostPattern] = Field(default_factory=list)
 
 
@@ -322,6 +333,7 @@ class Layer(Strict):
     kiosk_user: KioskUser | None = None
     locale: Locale | None = None
     sound: Sound | None = None
+    payment: Payment | None = None
 
 
 class Profile(Layer):

@@ -21,6 +21,7 @@ gi.require_version("GdkX11", "3.0")
 from gi.repository import Gdk, GdkX11, GLib, Gtk  # noqa: E402  # the versions are said first
 
 from agent.citizen import titles  # noqa: E402
+from agent.citizen.ground import Ground  # noqa: E402
 from agent.citizen.link import DOOR, Link  # noqa: E402
 from agent.citizen.messages import LANGUAGES  # noqa: E402
 from agent.citizen.view import NAMES, Model, View, heard, pressed, seen, unsent, until_next, view  # noqa: E402
@@ -50,6 +51,7 @@ class Bar:
         self._tick = 0
         self._lists: tuple[float, titles.Lists] = (0.0, titles.Lists())
         self._css = Gtk.CssProvider()
+        self._ground = Ground(self._on_press)
         self._window = Gtk.Window(type=Gtk.WindowType.TOPLEVEL, title="lab-bar")
         self._window.set_type_hint(Gdk.WindowTypeHint.DOCK)
         self._window.set_decorated(False)
@@ -74,11 +76,14 @@ class Bar:
 
     def show(self) -> None:
         """Bring the screen in step with the model."""
-        clock, monotonic = datetime.now(_PLACE), time.monotonic()
+        # Since boot, as the enforcer counts: a PC that slept has slept for both.
+        clock, monotonic = datetime.now(_PLACE), time.clock_gettime(time.CLOCK_BOOTTIME)
         now = view(self._model, clock, monotonic)
         if now != self._shown:
             self._render(now)
             self._shown = now
+            if self._ground.show(now.ground):
+                self._take_keyboard()
         if self._tick:
             GLib.source_remove(self._tick)
         self._tick = GLib.timeout_add(
@@ -150,6 +155,10 @@ class Bar:
         self.show()
 
     def _take_keyboard(self) -> None:
+        if self._ground.has_button and not self._ground.active:
+            self._ground.take_keyboard(self._model.language)
+            self._screen.activate(self._ground.xid)
+            return
         if self._window.is_active():
             self._screen.activate()
             return
@@ -217,6 +226,7 @@ class Bar:
         self._window.set_size_request(width, height)
         self._window.move(0, 0)
         self._screen.reserve(self._xid(), width, height)
+        self._ground.place(height, width, Gdk.Screen.get_default().get_height())
 
     def _xid(self) -> int:
         xid: int = GdkX11.X11Window.get_xid(self._window.get_window())
@@ -256,10 +266,10 @@ def _mark(widget: Any, name: str, *, on: bool) -> None:
 def _style(height: int) -> str:
     """Everything is in proportion to the bar: a lab whose citizens want larger letters makes it higher.
 
-    Contrasts: white on the ground 15.9, yellow on it 11.2, ink on yellow 13.4,
+    Contrasts: white on the dark blue 15.9, yellow on it 11.2, ink on yellow 13.4,
     white on red 8.1 (WCAG 2.1 AAA asks for 7).
     """
-    text, small = max(13, height * 3 // 10), max(11, height * 27 // 100)
+    text, small, big = max(13, height * 3 // 10), max(11, height * 27 // 100), max(20, height * 6 // 10)
     return f"""
     window {{ background: #10233a; }}
     label {{ color: #ffffff; font: {text}px "Noto Sans", "DejaVu Sans", sans-serif; }}
@@ -278,6 +288,10 @@ def _style(height: int) -> str:
     button.language label {{ color: #ffffff; }}
     button.language.current {{ background: #ffffff; border-color: #ffffff; }}
     button.language.current label {{ color: #10233a; }}
+    button.start {{ min-height: {height * 2}px; min-width: {height * 4}px; }}
+    button.start label {{ font-size: {big}px; }}
+    .ground label {{ font-size: {height * 4 // 10}px; }}
+    .ground .name {{ font-weight: bold; }}
     button:hover {{ border-color: #ffd54a; }}
     button:focus {{ background: #ffd54a; border-color: #111111;
                     outline: 2px solid #ffffff; outline-offset: -2px; }}

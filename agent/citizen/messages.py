@@ -9,7 +9,7 @@ from typing import Any
 LANGUAGES = {"it": "Italiano", "en": "English", "ro": "Română"}
 """The citizens' languages, each by the name it has for itself."""
 
-STATES = ("available", "active", "ending", "wiping", "out-of-service")
+STATES = ("available", "starting", "active", "ending", "wiping", "out-of-service")
 MAX_LINE = 4096
 
 _place = re.compile(r"\{([a-z_]+)\}")

@@ -5,6 +5,10 @@
 The bar decides nothing about a session: it shows what the enforcer says and
 passes on what the citizen asks. Only the question "end it?" is its own, so
 that one slip of the finger ends nothing.
+
+The rest of the screen is the bar's as well: behind the browser, and where there
+is none, a plain ground says how it stands, and on a free PC has a button to
+start. There all three languages stand side by side, as nobody has chosen yet.
 """
 
 from dataclasses import dataclass, replace
@@ -24,7 +28,10 @@ NAMES = {
     END_YES: word("Yes, end"),
     END_NO: word("No, go on"),
 }
-"""Every button but those of the languages, in the order in which they stand."""
+"""Every button of the bar but those of the languages, in the order in which they stand."""
+
+START = "start-"
+"""A button of the ground: this and a language's code."""
 
 REFUSED = word("This address is not open in this lab. Ask the operator.")
 AWAY = word("Your request did not get through. Ask the operator.")
@@ -32,11 +39,13 @@ _QUESTION = word("End the session? Everything you did here is deleted.")
 _UNKNOWN = word("One moment, please.")
 _STATES = {
     "available": word("This PC is free."),
+    "starting": word("Your session is starting. One moment, please."),
     "active": "",
     "ending": word("The session is ending."),
     "wiping": word("What you did here is being deleted. One moment, please."),
     "out-of-service": word("This PC is out of service. Ask the operator."),
 }
+_START = word("Start")
 _TIME_LEFT = word("Time left")
 _BUTTONS: dict[str, tuple[str, ...]] = {
     "available": (HELP,),
@@ -73,6 +82,16 @@ class View:
     buttons: tuple[tuple[str, str], ...]
     """Which buttons are there, and their words."""
     language: str
+    ground: tuple["Panel", ...]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """The ground in one language: how it stands, and the word on its button (empty: no button)."""
+
+    language: str
+    line: str
+    start: str
 
 
 def view(model: Model, clock: datetime, monotonic: float) -> View:
@@ -87,6 +106,7 @@ def view(model: Model, clock: datetime, monotonic: float) -> View:
         loud=model.asking or bool(model.notice),
         buttons=tuple((name, say(NAMES[name], model.language)) for name in _buttons(model)),
         language=model.language,
+        ground=tuple(_panel(model, language) for language in LANGUAGES),
     )
 
 
@@ -116,6 +136,10 @@ def seen(model: Model, *, refused: bool) -> Model:
 
 def pressed(model: Model, button: str) -> tuple[Model, bytes]:
     """After a press: the model, and the line to send (empty: none)."""
+    language = button.removeprefix(START)
+    if button != language and language in LANGUAGES:
+        free = model.state is not None and model.state.state == "available"
+        return (replace(model, language=language), ask_line("start", language)) if free else (model, b"")
     if button in LANGUAGES:
         return replace(model, language=button), ask_line("language", button)
     if button not in _buttons(model):
@@ -127,7 +151,8 @@ def pressed(model: Model, button: str) -> tuple[Model, bytes]:
             return replace(model, asking=False), b""
         case "end-yes":
             return replace(model, asking=False), ask_line("end")
-    return model, ask_line(button)
+    # What comes of it is to be read where the refusal was.
+    return replace(model, notice=""), ask_line(button)
 
 
 def unsent(model: Model) -> Model:
@@ -154,6 +179,13 @@ def _line(model: Model) -> str:
     if model.state.sentence.text:
         return model.state.sentence.said(lambda text: say(text, model.language))
     return say(_STATES[model.state.state], model.language)
+
+
+def _panel(model: Model, language: str) -> Panel:
+    """Behind an open browser it says what is true when that is just coming up, or coming back."""
+    state = model.state.state if model.state is not None else ""
+    line = say(_STATES.get(state, "") or _UNKNOWN, language)
+    return Panel(language, line, say(_START, language) if state == "available" else "")
 
 
 def _left_s(model: Model, monotonic: float) -> float | None:

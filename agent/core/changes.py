@@ -158,9 +158,6 @@ class Reader(Protocol):
     def directory(self, path: str) -> int | None:
         """The mode of root's directory at `path`; None where nothing, a link or somebody else's is."""
 
-    def program(self, path: str) -> bool:
-        """Whether there is a program at `path` that can be run."""
-
     def names(self, path: str) -> tuple[str, ...] | None:
         """Names in the directory at `path`, sorted; None where there is no directory."""
 
@@ -175,6 +172,9 @@ class Reader(Protocol):
 
     def running(self, unit: str) -> bool:
         """Whether a service of systemd has a process; named with its slice where that is not system.slice."""
+
+    def program(self, path: str) -> bool:
+        """Whether there is a program at `path` that can be run."""
 
 
 class Kind(Protocol):

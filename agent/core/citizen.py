@@ -11,15 +11,20 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from agent.core.session import Sitting
 from contract.desired import Language
 from contract.sentence import Sentence, sentence
+from contract.session import SessionPhase, Wish
 from contract.wire import ContractError, Message, decode, encode
 
 MAX_LINE = 4096
 
-CitizenStationState = Literal["available", "active", "ending", "wiping", "out-of-service"]
+CitizenStationState = Literal["available", "starting", "active", "ending", "wiping", "out-of-service"]
 citizens = sentence
 """Makes a sentence for citizens: by this name its text comes into the session bar's three catalogues."""
+
+COMING_S = 180.0
+"""So long it is said that the operator comes: from one end of a building to the other."""
 
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
 
@@ -39,10 +44,53 @@ class CitizenState(Message, frozen=True):
 
 
 class CitizenAsk(Message, frozen=True):
-    """What the citizen wants. `value` is the language's code, and empty for the rest."""
+    """What the citizen wants. `value` is a language's code: the one to read, or to start in; else empty."""
 
-    ask: Literal["end", "help", "more-time", "language"]
+    ask: Literal["start", "end", "help", "more-time", "language"]
     value: Literal["", "it", "en", "ro"] = ""
+
+
+def citizen_state(sitting: Sitting, *, well: bool, language: Language, monotonic: float) -> CitizenState:
+    """What a citizen may know of a PC.
+
+    `well`: it is as the lab wants it, so it may be offered. `language` is the
+    profile's, for whoever has chosen none.
+    """
+    state = _STATES[sitting.phase]
+    if state == "available" and not well:
+        state = "out-of-service"
+    coming = sitting.answered_s is not None and monotonic - sitting.answered_s < COMING_S
+    return CitizenState(
+        state=state,
+        at_monotonic=monotonic,
+        language=sitting.language or language,
+        sentence=_CALLED if sitting.calls else _COMING if coming else None,
+    )
+
+
+def call_told(calls: tuple[Wish, ...]) -> Sentence:
+    """What the citizen calls for, for the operator."""
+    match calls:
+        case ("help",):
+            return sentence("the citizen asks for help")
+        case ("more-time",):
+            return sentence("the citizen asks for more time")
+        case ():
+            return sentence("nobody calls")
+    return sentence("the citizen asks for help and for more time")
+
+
+_STATES: dict[SessionPhase, CitizenStationState] = {
+    "none": "out-of-service",
+    "available": "available",
+    "reserved": "starting",
+    "active": "active",
+    "ending": "ending",
+    "wiping": "wiping",
+    "out-of-service": "out-of-service",
+}
+_CALLED = citizens("The operator has been called.")
+_COMING = citizens("The operator is coming.")
 
 
 def state_line(state: CitizenState) -> bytes:

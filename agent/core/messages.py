@@ -13,8 +13,9 @@ import msgspec
 from contract.exchange import CommandResult, Signed
 from contract.identity import PairingId
 from contract.pairing import Blob, PairDone, PairFinish, PairOffer, PairStart
+from contract.payment import OrderId
 from contract.sentence import Sentence
-from contract.session import Proof, SessionPhase
+from contract.session import Proof, SessionId, SessionPhase
 from contract.status import Condition
 from contract.wire import Message, Utc
 
@@ -81,6 +82,13 @@ class Watch(Message, frozen=True, tag="watch"):
     """Send the state now and whenever it changes."""
 
 
+class OpenUntil(Message, frozen=True):
+    """The payment mode is open, until so many seconds since boot."""
+
+    order: OrderId
+    until_s: float
+
+
 class EnforcerState(Message, frozen=True, tag="state"):
     """What the enforcer knows; the front makes the StatusReport of it and of its own facts.
 
@@ -98,6 +106,8 @@ class EnforcerState(Message, frozen=True, tag="state"):
     at: Utc
     phase: SessionPhase = "none"
     wipe: Proof | None = None
+    session: SessionId | None = None
+    payment: OpenUntil | None = None
 
 
 class Leave(Message, frozen=True, tag="leave"):

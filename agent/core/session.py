@@ -9,8 +9,9 @@ from enum import Enum
 
 import msgspec
 
+from contract.desired import Language
 from contract.sentence import Sentence, sentence
-from contract.session import Proof, SessionPhase
+from contract.session import Proof, SessionPhase, Wish
 from contract.wire import Message, Utc
 
 
@@ -33,7 +34,9 @@ class Began(Message, frozen=True):
 class Sitting(Message, frozen=True):
     """The state, as it is journalled. `session` is the one under way, or the last; empty before the first.
 
-    `boot` names the boot in which the agent last started.
+    `boot` names the boot in which the agent last started. What the citizen chose
+    and asked for ends with the wipe: `language` (None: the profile's), `calls`
+    that nobody has answered yet, and when the last ones were (seconds since boot).
     """
 
     phase: SessionPhase = "none"
@@ -41,6 +44,9 @@ class Sitting(Message, frozen=True):
     boot: str = ""
     began: Began | None = None
     proof: Proof | None = None
+    language: Language | None = None
+    calls: tuple[Wish, ...] = ()
+    answered_s: float | None = None
 
 
 class Booted(Message, frozen=True):
@@ -84,7 +90,25 @@ class Wiped(Message, frozen=True):
     proof: Proof | None
 
 
-Event = Booted | Managed | Start | End | Started | StartFailed | Stopped | Wiped
+class Chose(Message, frozen=True):
+    """The citizen wants to read this language."""
+
+    language: Language
+
+
+class Called(Message, frozen=True):
+    """The citizen calls the operator."""
+
+    wish: Wish
+
+
+class Answered(Message, frozen=True):
+    """The operator has seen the calls, and comes; told so many seconds since boot."""
+
+    at_s: float
+
+
+Event = Booted | Managed | Start | End | Started | StartFailed | Stopped | Wiped | Chose | Called | Answered
 
 MARGIN_S = 60.0
 """A session is taken to have begun so much earlier, against the steps of a clock that is being corrected."""
@@ -113,6 +137,8 @@ def step(sitting: Sitting, event: Event) -> Sitting:
             if sitting.phase == "available":
                 return msgspec.structs.replace(sitting, phase="reserved", session=session, began=began)
             return sitting
+        case Chose() | Called() | Answered():
+            return _asked(sitting, event)
         case Managed(wanted):
             follows = _WANTED if wanted else _UNWANTED
         case End():
@@ -141,11 +167,26 @@ def _booted(sitting: Sitting, boot: str) -> Sitting:
     return msgspec.structs.replace(sitting, phase="wiping" if again else sitting.phase, boot=boot)
 
 
+def _asked(sitting: Sitting, event: Chose | Called | Answered) -> Sitting:
+    """What a citizen chooses and asks for moves the PC nowhere."""
+    match event:
+        case Chose(language):
+            return msgspec.structs.replace(sitting, language=language)
+        case Called(wish):
+            calls = sitting.calls if wish in sitting.calls else (*sitting.calls, wish)
+            return msgspec.structs.replace(sitting, calls=calls, answered_s=None)
+        case Answered(at_s):
+            return msgspec.structs.replace(sitting, calls=(), answered_s=at_s) if sitting.calls else sitting
+
+
 def _wiped(sitting: Sitting, proof: Proof | None) -> Sitting:
     if sitting.phase != "wiping":
         return sitting
     clean = proof is not None and proof.clean and proof.session == sitting.session
-    return msgspec.structs.replace(sitting, phase="available" if clean else "out-of-service", proof=proof)
+    phase: SessionPhase = "available" if clean else "out-of-service"
+    return msgspec.structs.replace(
+        sitting, phase=phase, proof=proof, language=None, calls=(), answered_s=None
+    )
 
 
 def oldest(sitting: Sitting, now: datetime, boot: str, boot_s: float) -> float:

@@ -12,6 +12,7 @@ from functools import reduce
 import msgspec
 
 from agent.core.messages import EnforcerState
+from contract.payment import PaymentOpen
 from contract.sentence import Sentence, sentence
 from contract.status import Condition, ConditionType, Facts, StationState, StatusReport
 from contract.version import VERSION
@@ -85,6 +86,8 @@ def report(seen: Seen, previous: StatusReport | None, now: datetime) -> StatusRe
         conditions=conditions,
         facts=seen.facts,
         wipe=enforcer.wipe if enforcer else None,
+        session=enforcer.session if enforcer else None,
+        payment=_payment(enforcer, seen.facts),
     )
 
 
@@ -120,9 +123,21 @@ def notable(what: StatusReport, lab: str) -> tuple[object, ...]:
         what.desired_revision,
         what.applied_revision,
         tuple((condition.type, condition.status, condition.reason) for condition in what.conditions),
+        what.session,
+        None
+        if what.payment is None
+        else what.payment.order,  # its end is one and the same, read off two clocks
         # In words as well: which revision failed, what was put back. The others' words hold figures.
         tuple(condition.message for condition in what.conditions if condition.type == "Converged"),
     )
+
+
+def _payment(enforcer: EnforcerState | None, facts: Facts) -> PaymentOpen | None:
+    """Until when, by the clock as it is now: the PC itself counts the seconds since it was started."""
+    if enforcer is None or enforcer.payment is None:
+        return None
+    left = timedelta(seconds=enforcer.payment.until_s - facts.uptime_s)
+    return PaymentOpen(order=enforcer.payment.order, until=facts.at + left)
 
 
 class _Verdict(msgspec.Struct, frozen=True):

@@ -5,43 +5,56 @@ Debian 12: empty contexts leave no menu and no gesture; an empty keybind is
 ignored, but one whose action does nothing swallows the chord; the top margin
 keeps the session bar's strip even when the bar has died.
 
-openbox is told of its file, and takes its grabs anew, without a window noticing.
-An X server reads its own when it starts, which is after each session (the wipe
-starts it again): it is never taken from under a citizen.
+In force means: openbox has read its file since it changed (`loaded`, as in the
+time kind). Xorg reads its own when it starts, which it does after each session.
 """
 
 from agent.core.changes import Effect, Owned, Plan, Reader, Run
 from agent.core.files import FilePlanner, FileWish, Found, observe_files
+from agent.core.units import DESKTOP_UNIT, SLICE
 from contract.desired import Desktop, Resources
 from contract.sentence import sentence
+from contract.wire import Message
 
 NAME = "desktop"
 OPENBOX = "/etc/lab-agent/openbox/rc.xml"
 XORG = "/etc/X11/xorg.conf.d/90-lab.conf"
 
-_OUT = sentence("the lab no longer manages the desktop")
-_UNREAD = sentence("the window manager has not read its settings since they changed")
-# No failure where none runs: it reads them when it starts.
-_READ = (Run(argv=("systemctl", "try-reload-or-restart", "lab-desktop.service")),)
+_RELOAD = Run(argv=("systemctl", "reload", DESKTOP_UNIT))
 
 
-def observe(wanted: Resources, owned: Owned, reader: Reader) -> Found:
-    """The two files."""
-    return observe_files((OPENBOX, XORG), owned, reader)
+class Observed(Message, frozen=True):
+    """The two files, and whether openbox runs."""
+
+    files: Found
+    running: bool
 
 
-def plan(wanted: Resources, observed: Found, owned: Owned) -> Plan:
+def observe(wanted: Resources, owned: Owned, reader: Reader) -> Observed:
+    """Nothing is asked while it is not managed."""
+    managed = wanted.desktop is not None or bool(owned)
+    return Observed(
+        files=observe_files((OPENBOX, XORG), owned, reader),
+        running=managed and reader.running(f"{SLICE}/{DESKTOP_UNIT}"),
+    )
+
+
+def plan(wanted: Resources, observed: Observed, owned: Owned) -> Plan:
     """Both files as the section says; neither without a section."""
-    planner = FilePlanner(NAME, observed, owned)
+    planner = FilePlanner(NAME, observed.files, owned)
+    # Where it does not run it reads the file when it starts.
+    tell = (_RELOAD,) if observed.running else ()
     if wanted.desktop is None:
+        out = sentence("the lab no longer manages the desktop")
         return (
-            *planner.release(XORG, Effect.LOOSEN, _OUT),
-            *planner.release_and_tell((OPENBOX,), Effect.LOOSEN, (), _OUT),
+            *planner.release(XORG, Effect.LOOSEN, out),
+            *planner.release_and_tell((OPENBOX,), Effect.LOOSEN, (), out),
             *planner.tidy(()),
         )
     rc = FileWish(path=OPENBOX, content=openbox_rc(wanted.desktop).encode())
+    unread = sentence("the window manager has not read it yet")
     return (
-        *planner.put_and_tell((rc,), Effect.TIGHTEN, _READ, _UNREAD),
+        *planner.put_and_tell((rc,), Effect.TIGHTEN, tell, unread),
         *planner.put(FileWish(path=XORG, content=xorg_conf(wanted.desktop).encode()), Effect.TIGHTEN),
         *planner.tidy((OPENBOX, XORG)),
     )

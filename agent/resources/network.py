@@ -15,6 +15,7 @@ from agent.core.changes import (
     Action,
     Change,
     Effect,
+    FileState,
     Forget,
     LoadRules,
     Owned,
@@ -92,16 +93,7 @@ def plan(wanted: Resources, observed: Observed, owned: Owned) -> Plan:
     )
     content = b"".join(wish.content for wish in wishes)
     if not (all(map(planner.is_right, wishes)) and owned.get(_LOADED) == content and observed.running):
-        written = [change for wish in wishes for change in planner.put(wish, Effect.LOOSEN)]
-        if written:
-            why = written[0].why
-        else:
-            why = sentence("it has other hosts") if observed.running else sentence("the proxy does not run")
-        actions = (action for change in written for action in change.actions)
-        loaded = Remember(kind=NAME, key=_LOADED, value=content)
-        changes.append(
-            _change(HOSTS, Effect.LOOSEN, why, Forget(kind=NAME, key=_LOADED), *actions, _LOAD, loaded)
-        )
+        changes += _gate(planner, observed, *wishes)
     return (*changes, *planner.tidy((SETTINGS, HOSTS)))
 
 
@@ -152,6 +144,49 @@ def _expressions(hosts: Iterable[str]) -> Iterable[str]:
     for host in hosts:
         name = host.lstrip(".").lower().replace(".", r"\.")
         yield f"^{name}$" if host.startswith(".") else rf"^(.*\.)?{name}$"
+
+
+def _gate(planner: FilePlanner, observed: Observed, settings: FileWish, hosts: FileWish) -> Plan:
+    """The proxy with the lab's hosts: what is to be closed first, then what opens."""
+    kept = _kept(observed.files.files.get(HOSTS), hosts.content)
+    loaded = Remember(kind=NAME, key=_LOADED, value=settings.content + hosts.content)
+    if kept is None:
+        return (_load(planner, observed, (settings, hosts), loaded),)
+    if kept == hosts.content and planner.is_right(settings):
+        return (_shut(planner, hosts, loaded),)
+    fewer = FileWish(path=HOSTS, content=kept)
+    return (_shut(planner, fewer), _load(planner, observed, (settings, hosts), loaded))
+
+
+def _kept(state: FileState | None, wanted: bytes) -> bytes | None:
+    """The hosts that are open and may stay so; None where none of those that are open has to go."""
+    if state is None or not state.ours:
+        return None
+    old, new = state.content.splitlines(keepends=True), set(wanted.splitlines(keepends=True))
+    kept = [line for line in old if line in new]
+    return None if len(kept) == len(old) else b"".join(kept)
+
+
+def _load(planner: FilePlanner, observed: Observed, wishes: Iterable[FileWish], loaded: Remember) -> Change:
+    written = [change for wish in wishes for change in planner.put(wish, Effect.LOOSEN)]
+    if written:
+        why = written[0].why
+    else:
+        why = sentence("it has other hosts") if observed.running else sentence("the proxy does not run")
+    actions = (action for change in written for action in change.actions)
+    return _change(HOSTS, Effect.LOOSEN, why, Forget(kind=NAME, key=_LOADED), *actions, _LOAD, loaded)
+
+
+def _shut(planner: FilePlanner, fewer: FileWish, *loaded: Remember) -> Change:
+    """Hosts go from the list, before anything opens, and the connections to them go along.
+
+    The proxy is stopped first: where the list cannot be written nothing is let through, instead of too much.
+    """
+    written = planner.put(fewer, Effect.TIGHTEN)
+    actions = (action for change in written for action in change.actions)
+    why = sentence("it has hosts that the lab has taken from the list")
+    forget = Forget(kind=NAME, key=_LOADED)
+    return _change(HOSTS, Effect.TIGHTEN, why, _STOP, forget, *actions, _LOAD, *loaded)
 
 
 def _leave(planner: FilePlanner, observed: Observed, owned: Owned) -> Plan:

@@ -1,26 +1,29 @@
-"""What a citizen sits at: the screen and the window manager run, and the browser knows where to begin.
+"""What a citizen sits at: screen, window manager and session bar run, and the browser knows where to begin.
 
 The session itself (lab-session.service) is no resource: it lasts from a start to
-an end, and agent/core/session.py decides about it. But where its programs are
-missing no session may begin, and that is said here.
+an end, and agent/core/session.py decides about it.
 """
 
 from agent.core.changes import Action, Change, Effect, Forget, Owned, Plan, Reader, Remember, Run
 from agent.core.files import FilePlanner, FileWish, Found, observe_files
 from agent.core.languages import LOCALES
-from contract.desired import Resources, Session
+from agent.core.units import BAR_UNIT, DESKTOP_UNIT, SCREEN_UNIT, SESSION_UNIT, SLICE, processes
+from contract.desired import Language, Resources, Session
 from contract.sentence import Sentence, sentence
+from contract.start import LANGUAGES, start_address
 from contract.wire import Message
 
 NAME = "session"
 ENVIRONMENT = "/etc/lab-agent/session/environment"
-SLICE = "lab.slice/lab-kiosk.slice"
-SCREEN, DESKTOP = UNITS = ("lab-screen.service", "lab-desktop.service")
+UNITS = (SCREEN_UNIT, DESKTOP_UNIT, BAR_UNIT)
 """In the order in which they are started."""
 
-WINDOW_MANAGER = "/usr/bin/openbox"
-PROGRAMS = {WINDOW_MANAGER: "openbox", "/usr/bin/chromium": "chromium"}
-"""What the units run, and the package that brings it; which X server runs is the PC's own affair."""
+_WINDOW_MANAGER = "openbox"
+NEEDS = (
+    ("/usr/bin/openbox", _WINDOW_MANAGER),
+    ("/usr/bin/chromium", "chromium"),
+)
+"""What none of it goes without, each with Debian's package that brings it."""
 
 START_S = 60.0
 """An X server that does not come up gives up by itself before that."""
@@ -30,19 +33,20 @@ _STOP_ALL = Run(argv=("systemctl", "stop", "lab-kiosk.slice"))
 
 
 class Observed(Message, frozen=True):
-    """The browser's environment, the units that run, and the programs that are not there."""
+    """The browser's environment, the units that run, and the packages that are not there."""
 
     files: Found
     running: frozenset[str]
-    missing: tuple[str, ...] = ()
+    lacking: tuple[str, ...] = ()
 
 
 def observe(wanted: Resources, owned: Owned, reader: Reader) -> Observed:
     """Nothing is asked while it is not managed."""
     managed = wanted.session is not None or bool(owned)
     running = frozenset(unit for unit in UNITS if managed and reader.running(f"{SLICE}/{unit}"))
-    missing = tuple(path for path in PROGRAMS if wanted.session is not None and not reader.program(path))
-    return Observed(files=observe_files((ENVIRONMENT,), owned, reader), running=running, missing=missing)
+    needs = NEEDS if wanted.session is not None else ()
+    lacking = tuple(package for path, package in needs if not reader.program(path))
+    return Observed(observe_files((ENVIRONMENT,), owned, reader), running, lacking)
 
 
 def plan(wanted: Resources, observed: Observed, owned: Owned) -> Plan:
@@ -69,36 +73,50 @@ def plan(wanted: Resources, observed: Observed, owned: Owned) -> Plan:
             Run(argv=("systemctl", "start", unit), timeout_s=START_S),
         )
         for unit, why in (
-            (SCREEN, sentence("the screen does not run")),
-            (DESKTOP, sentence("the window manager does not run")),
+            (SCREEN_UNIT, sentence("the screen does not run")),
+            (DESKTOP_UNIT, sentence("the window manager does not run")),
+            (BAR_UNIT, sentence("the session bar does not run")),
         )
-        if unit not in observed.running and (unit != DESKTOP or WINDOW_MANAGER not in observed.missing)
+        if unit not in observed.running and (unit != DESKTOP_UNIT or _WINDOW_MANAGER not in observed.lacking)
     ]
-    lacking = [
+    # Nothing can be done but to say so: the PC does not count as converged, and nobody is offered it.
+    lacking = (
         _change(
-            path, Effect.NEUTRAL, sentence("it is missing: apt install {package}", package=PROGRAMS[path])
+            package, Effect.LOOSEN, sentence("it is not installed: apt install {package}", package=package)
         )
-        for path in observed.missing
-    ]
+        for package in observed.lacking
+    )
     wish = FileWish(path=ENVIRONMENT, content=environment(section).encode())
-    return (*lacking, *planner.put(wish, Effect.NEUTRAL), *start, *planner.tidy((ENVIRONMENT,)))
+    return (*planner.put(wish, Effect.NEUTRAL), *start, *lacking, *planner.tidy((ENVIRONMENT,)))
 
 
 def watched(wanted: Resources) -> tuple[str, ...]:
     """The environment, the programs, and the control groups of the units and of the session."""
     if wanted.session is None:
         return ()
-    groups = (f"/sys/fs/cgroup/{SLICE}/{unit}/cgroup.events" for unit in (*UNITS, "lab-session.service"))
-    return (ENVIRONMENT, *PROGRAMS, *groups)
+    programs = (path for path, _package in NEEDS)
+    return (ENVIRONMENT, *programs, *map(processes, (*UNITS, SESSION_UNIT)))
 
 
 def environment(session: Session) -> str:
     """systemd.exec(5), EnvironmentFile: the contract keeps what would need escaping out of the address."""
     return f"""# Written by lab-agent; what is changed here is put back.
 LAB_START_PAGE="{session.start_page}"
-LANG={LOCALES[session.language]}
-LANGUAGE={session.language}
-"""
+{_language(session.language)}"""
+
+
+def session_environment(session: str, offer: Session | None, language: Language | None) -> str:
+    """What one session adds to `environment`: its key, and what follows from the citizen's language."""
+    chosen = ""
+    if offer is not None and language is not None:
+        chosen = _language(language)
+        if offer.start_page in map(start_address, LANGUAGES):
+            chosen += f'LAB_START_PAGE="{start_address(language)}"\n'
+    return f"LAB_SESSION={session}\n{chosen}"
+
+
+def _language(language: Language) -> str:
+    return f"LANG={LOCALES[language]}\nLANGUAGE={language}\n"
 
 
 def _change(subject: str, effect: Effect, why: Sentence, *actions: Action) -> Change:

@@ -35,7 +35,7 @@ def ask(library: "Library", profiles: Sequence[str]) -> "set[Finding]":
             if reader.major != library.facts.chromium:
                 _warn_of_version(reader.major, library.facts.chromium)
             for resolved in library.resolvable(profiles):
-                section = resolved.resources.browser_policy
+                section = resolved.resources.paying().browser_policy
                 if section is None:
                     continue
                 document: dict[str, Any] = to_read(section)

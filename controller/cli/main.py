@@ -25,6 +25,8 @@ NOUNS = {
     "unpair": "unpair",
     "status": "status",
     "session": "session",
+    "call": "call",
+    "payment": "payment",
     "inventory": "inventory",
     "profile": "profile",
     "services": "services",

@@ -59,6 +59,8 @@ CONDITIONS = {
     "EnforcerLost": mark("agent broken"),
     "Unclean": mark("not wiped"),
     "SessionFailed": mark("session did not start"),
+    "HelpWanted": mark("somebody calls"),
+    "BrowserUnchecked": mark("browser not checked"),
 }
 """What each condition is called while it is bad; Converged is bad when false, the others when true."""
 
@@ -76,6 +78,8 @@ class Station(NamedTuple):
     load: float | None
     memory: float | None
     last_seen: datetime | None
+    payment_until: datetime | None
+    """The payment mode is open there until then."""
     troubles: tuple[tuple[str, str], ...]
     """(what it is called, sentence) of each bad condition, and of what stands between server and PC."""
 
@@ -156,6 +160,7 @@ def _station(item: dict[str, Any]) -> Station:
         load=item["load"],
         memory=item["memory"],
         last_seen=None if seen is None else instant(seen),
+        payment_until=None if item["payment_until"] is None else instant(item["payment_until"]),
         troubles=tuple(troubles),
     )
 
@@ -188,6 +193,13 @@ def footer(lab: Lab) -> list[str]:
         _("{pcs}: {there} online, {well} as they shall be.").format(
             pcs=pcs(len(lab.stations)), there=there, well=well
         )
+    ]
+    lines += [
+        _("{pc}: payment mode until {time}.").format(
+            pc=station.id, time=moment(station.payment_until, station.payment_until)
+        )
+        for station in lab.stations
+        if station.payment_until is not None
     ]
     lines += [f"{station.id}: {text}" for station in lab.stations for _name, text in station.troubles]
     behind = sum(station.desired != station.applied for station in lab.stations)
@@ -274,7 +286,8 @@ def _presence(station: Station, with_age: bool) -> Cell:
 
 def _state(station: Station) -> Cell:
     word, style = STATES.get(station.state, (station.state, ""))
-    return Cell(_(word), "dim" if station.presence == "offline" else style)
+    text = _(word) if station.payment_until is None else _("{state}, payment").format(state=_(word))
+    return Cell(text, "dim" if station.presence == "offline" else style)
 
 
 def _revision(station: Station) -> Cell:

@@ -6,8 +6,8 @@ One instance stands for one lab; several labs may share a PostgreSQL.
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Literal
 
 from sqlalchemy import Connection, Row, Table, delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -79,6 +79,25 @@ class Report:
     station: str
     heard_at: datetime
     answer: bytes
+
+
+PaymentOutcome = Literal["asked", "opened", "refused", "unknown"]
+"""What came of an order: `asked` before the PC has answered, `unknown` where it did not."""
+
+
+@dataclass(frozen=True)
+class PaymentEntry:
+    """An order to open the payment mode, and who closed it before its minutes were over, if somebody did."""
+
+    order: str
+    station: str
+    at: datetime
+    who: str
+    minutes: int
+    why: str
+    outcome: PaymentOutcome = "asked"
+    closed_at: datetime | None = None
+    closed_by: str | None = None
 
 
 class LabStore:
@@ -272,6 +291,36 @@ class LabStore:
         tx.execute(delete(d).where(d.c.lab == self._lab, d.c.station.in_([row.station for row in rows])))
         tx.execute(insert(d), [{"lab": self._lab, **vars(row)} for row in rows])
 
+    # The payment mode
+
+    def add_payment(self, tx: Connection, entry: PaymentEntry) -> None:
+        """Record an order before the PC gets it."""
+        tx.execute(insert(t.payments).values(lab=self._lab, **vars(entry)))
+
+    def settle_payment(self, tx: Connection, order: str, outcome: PaymentOutcome) -> None:
+        """Record what came of it."""
+        p = t.payments.c
+        where = (p.lab == self._lab, p.order == order)
+        tx.execute(update(t.payments).where(*where).values(outcome=outcome))
+
+    def close_payments(self, tx: Connection, station: str, at: datetime, who: str) -> None:
+        """Somebody closed what may still have been open there."""
+        p = t.payments.c
+        where = (p.lab == self._lab, p.station == station, p.closed_at.is_(None), p.at <= at)
+        rows = tx.execute(select(p.order, p.at, p.minutes).where(*where, p.outcome != "refused")).all()
+        last = [row.order for row in rows if row.at + timedelta(minutes=row.minutes) > at]
+        if last:
+            closed = update(t.payments).where(p.lab == self._lab, p.order.in_(last))
+            tx.execute(closed.values(closed_at=at, closed_by=who))
+
+    def payments(self, tx: Connection, station: str | None, most: int) -> list[PaymentEntry]:
+        """Orders, the newest first, of one PC or of all."""
+        p = t.payments.c
+        query = select(t.payments).where(p.lab == self._lab).order_by(p.at.desc(), p.order).limit(most)
+        if station is not None:
+            query = query.where(p.station == station)
+        return [_payment(row) for row in tx.execute(query)]
+
     def reports(self, tx: Connection) -> list[Report]:
         """The last answer of every station."""
         r = t.reports.c
@@ -313,6 +362,20 @@ def _station(row: Row[Any]) -> Station:
 
 def _publication(row: Row[Any]) -> Publication:
     return Publication(row.number, row.profile, row.at, row.who, row.why, row.rollback_of, row.sources)
+
+
+def _payment(row: Row[Any]) -> PaymentEntry:
+    return PaymentEntry(
+        row.order,
+        row.station,
+        row.at,
+        row.who,
+        row.minutes,
+        row.why,
+        row.outcome,
+        row.closed_at,
+        row.closed_by,
+    )
 
 
 def _desired(row: Row[Any]) -> Desired:

@@ -163,3 +163,21 @@ reports = Table(
     ForeignKeyConstraint(["lab", "station"], ["stations.lab", "stations.id"], ondelete="CASCADE"),
 )
 """The last answer of each station, as it came."""
+
+payments = Table(
+    "payments",
+    metadata,
+    Column("lab", _LAB, primary_key=True),
+    Column("order", String(32), primary_key=True),
+    Column("station", _STATION, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("who", _NAME, nullable=False),
+    Column("minutes", Integer, nullable=False),
+    Column("why", String(500), nullable=False),
+    Column("outcome", String(16), nullable=False),
+    Column("closed_at", Instant),
+    Column("closed_by", _NAME),
+    Index("payments_by_time", "lab", "at"),
+)
+"""Orders to open the payment mode, by the id of their command. `closed_at` and `closed_by`: where somebody
+closed it before its `minutes` were over. A PC's outlive its pairing."""

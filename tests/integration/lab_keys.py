@@ -9,7 +9,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from spake2 import SPAKE2_A
 
 from contract.desired import DesiredState, Resources
-from contract.exchange import Command, Signed
+from contract.exchange import Command, CommandKind, Signed
 from contract.identity import station_name
 from contract.pairing import (
     SPAKE_CONTROLLER,
@@ -20,6 +20,7 @@ from contract.pairing import (
     PairStart,
     confirmation,
 )
+from contract.payment import PaymentOrder
 from contract.wire import CONTRACT, Message, encode
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -69,8 +70,14 @@ class LabKeys:
         }
         return self.sign(DesiredState(**{**parts, **changes}))  # type: ignore[arg-type]  # bent on purpose
 
-    def command(self, station: str, number: int = 1) -> Signed:
-        """A sealed command to unpair."""
+    def command(
+        self,
+        station: str,
+        number: int = 1,
+        kind: CommandKind = "unpair",
+        payment: PaymentOrder | None = None,
+    ) -> Signed:
+        """A sealed command; to unpair, if nothing else is said."""
         return self.sign(
             Command(
                 contract=CONTRACT,
@@ -79,7 +86,8 @@ class LabKeys:
                 station=station,
                 pairing=self.pairing,
                 issued_at=NOON,
-                kind="unpair",
+                kind=kind,
+                payment=payment,
             )
         )
 

@@ -8,7 +8,7 @@ import signal
 import sqlite3
 import ssl
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -105,6 +105,58 @@ def test_a_new_key_for_the_server_shuts_the_old_one_out(lab: Lab) -> None:
     assert lab.controller.publish()["applied"] == ["pc-01", "pc-02"]
     assert lab.controller.station("pc-01")["presence"] == "online"
     assert lab.controller.process is server, "without a restart"
+
+
+def test_the_payment_mode_is_the_operators_and_is_written_down(lab: Lab) -> None:
+    lab.controller.layer("payment: {allow: [.issuer.example]}\n")
+    lab.pair()
+    lab.controller.publish()
+    first, second = lab.agents
+    path = "/v1/stations/pc-01/payment"
+    began = datetime.now(UTC)
+    body = {"minutes": 20, "why": " una multa ", "wait_s": 60}
+    opened = lab.controller.done("POST", f"{path}/open", body)
+    until_at = datetime.fromisoformat(opened["until"])
+    assert abs(until_at - began - timedelta(minutes=20)) < timedelta(seconds=100)
+    assert ".issuer.example" in allowed(first)
+    assert ".issuer.example" not in allowed(second)
+    line = lab.controller.station("pc-01")
+    assert abs(datetime.fromisoformat(line["payment_until"]) - until_at) < timedelta(seconds=10)
+    assert lab.controller.station("pc-02")["payment_until"] is None
+    assert [one["id"] for one in lab.controller.done("GET", "/v1/payments")["open"]] == ["pc-01"]
+
+    lab.controller.done("POST", f"{path}/close", {"wait_s": 60})
+    assert ".issuer.example" not in allowed(first)
+    assert lab.controller.station("pc-01")["payment_until"] is None
+    second.stop()
+    away = lab.controller.ask("POST", "/v1/stations/pc-02/payment/open", body)
+    assert away.status == 504, away.body
+    shown = lab.controller.done("GET", "/v1/payments")
+    assert shown["open"] == []
+    away_entry, entry = shown["record"]
+    assert (away_entry["station"], away_entry["outcome"]) == ("pc-02", "unknown")
+    assert (entry["station"], entry["outcome"], entry["minutes"]) == ("pc-01", "opened", 20)
+    assert (entry["why"], entry["who"]) == ("una multa", entry["closed_by"])
+    assert entry["closed_at"] is not None
+    assert lab.controller.done("GET", path)["record"] == [entry]
+
+
+def test_a_profile_without_payments_and_a_pc_that_is_not_there_refuse_in_a_sentence(lab: Lab) -> None:
+    lab.controller.layer("payment: null\n")
+    lab.pair()
+    lab.controller.publish()
+    body = {"minutes": 20, "why": "multa"}
+    refused = lab.controller.ask("POST", "/v1/stations/pc-01/payment/open", body)
+    assert (refused.status, refused.body["error"]) == (
+        409,
+        "pc-01 will not: its profile has no payment mode.",
+    )
+    assert lab.controller.done("GET", "/v1/payments")["record"][0]["outcome"] == "refused"
+    for wrong in ({"minutes": 0}, {"minutes": 61}, {"why": ""}, {"why": "x" * 201}):
+        asked = lab.controller.ask("POST", "/v1/stations/pc-01/payment/open", body | wrong)
+        assert asked.status == 400, asked.body
+    assert lab.controller.ask("POST", "/v1/stations/pc-77/payment/open", body).status == 404
+    assert lab.controller.ask("GET", "/v1/stations/pc-77/payment").status == 404
 
 
 ASK = wire.encode(Ask(contract=CONTRACT, at=datetime.now(UTC)))

@@ -24,9 +24,10 @@ from agent.resources import KINDS
 from agent.settings import Paths, Settings
 from agent.station import Station
 from agent.trust import Trust, TrustStore
-from contract.desired import BrowserPolicy, Desktop, Kernel, Resources, TimeSync
+from contract.desired import BrowserPolicy, Desktop, Kernel, Payment, Resources, TimeSync
 from contract.exchange import CommandResult, Signed
 from contract.pairing import PairDone, PairOffer
+from contract.payment import PaymentOrder
 from tests.integration.lab_keys import EPOCH, ControllerHalf, LabKeys
 
 OLD = Resources(
@@ -34,6 +35,7 @@ OLD = Resources(
     kernel=Kernel(sysctl={"kernel.sysrq": "0", "net.ipv4.ip_forward": "0"}),
     desktop=Desktop(bar_height=36),
     time=TimeSync(servers=("10.0.0.1",)),
+    payment=Payment(allow=(".issuer.example",), hosts=(".issuer.example",)),
 )
 NEW = Resources(
     browser_policy=BrowserPolicy(
@@ -97,6 +99,9 @@ class CutJournal(Journal):
     def forget(self, entry: Forget) -> None:
         self._around(lambda: super(CutJournal, self).forget(entry))
 
+    def set_payment(self, opening: bytes, result: CommandResult | None, now: datetime) -> None:
+        self._around(lambda: super(CutJournal, self).set_payment(opening, result, now))
+
     def begin_unpairing(self, result: CommandResult | None, now: datetime) -> None:
         self._around(lambda: super(CutJournal, self).begin_unpairing(result, now))
 
@@ -104,10 +109,23 @@ class CutJournal(Journal):
         self._around(lambda: super(CutJournal, self).end_unpairing(now))
 
 
+class BootClock(SystemClock):
+    """The system's clock on a PC that is `ahead` seconds older than this machine, as a file below it says."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(EPOCH)
+        self._ahead = root / "ahead"
+
+    def monotonic(self) -> float:
+        return super().monotonic() + (float(self._ahead.read_text()) if self._ahead.exists() else 0.0)
+
+
 KEYS = LabKeys()
 FIRST = KEYS.desired("pc-01", 1, OLD)
 SECOND = KEYS.desired("pc-01", 2, NEW)
 UNPAIR = KEYS.command("pc-01")
+OPEN = KEYS.command("pc-01", 2, "payment-open", PaymentOrder(seconds=3600))
+CLOSE = KEYS.command("pc-01", 3, "payment-close")
 
 
 def _station(root: Path, steps: Steps) -> tuple[Station, Journal]:
@@ -119,7 +137,7 @@ def _station(root: Path, steps: Steps) -> tuple[Station, Journal]:
         kinds=KINDS,
         host=CutHost(root, steps),
         journal=journal,
-        clock=SystemClock(EPOCH),
+        clock=BootClock(root),
         show=lambda _code: None,
         log=lambda _line: None,
     )
@@ -149,6 +167,34 @@ def _leave(root: Path, steps: Steps) -> None:
 def _repair(root: Path, steps: Steps) -> None:
     (root / "etc/chromium/policies/managed/60-lab-allow.json").write_text("{")
     (root / "etc/systemd/timesyncd.conf.d/90-lab.conf").unlink()
+    station, _ = _station(root, steps)
+    assert station.look()
+
+
+def _open_payment(root: Path, steps: Steps) -> None:
+    station, _ = _station(root, steps)
+    result = station.perform(OPEN).result
+    assert result is not None
+    assert result.done
+    assert station.look()
+
+
+def _close_payment(root: Path, steps: Steps) -> None:
+    station, _ = _station(root, steps)
+    result = station.perform(CLOSE).result
+    assert result is not None
+    assert result.done
+    assert station.look()
+
+
+def _payment_ends(root: Path, steps: Steps) -> None:
+    (root / "ahead").write_text("3600")
+    station, _ = _station(root, steps)
+    assert station.look()
+
+
+def _reboot(root: Path, steps: Steps) -> None:
+    (root / "run/lab-agent/boot").unlink(missing_ok=True)
     station, _ = _station(root, steps)
     assert station.look()
 
@@ -205,6 +251,8 @@ def _tree(root: Path) -> dict[str, str]:
         pytest.param((_deliver_first,), _deliver_second, id="from revision 1 to revision 2"),
         pytest.param((_deliver_first,), _leave, id="from revision 1 to unpaired"),
         pytest.param((_deliver_first,), _repair, id="a drift repaired"),
+        pytest.param((_deliver_first,), _open_payment, id="payment mode opens"),
+        pytest.param((_deliver_first, _open_payment), _close_payment, id="payment mode is closed"),
     ],
 )
 def test_a_power_cut_anywhere_ends_in_the_old_or_the_new(
@@ -222,7 +270,7 @@ def test_a_power_cut_anywhere_ends_in_the_old_or_the_new(
     work(whole, steps)
     allowed = {"old": _tree(start), "new": _tree(whole)}
     ends: dict[str, int] = {"old": 0, "new": 0}
-    assert steps.count >= 8
+    assert steps.count >= 6
     for cut in range(steps.count):
         root = tmp_path / f"cut-{cut}"
         shutil.copytree(start, root)
@@ -242,6 +290,36 @@ def test_a_power_cut_anywhere_ends_in_the_old_or_the_new(
         journal.close()
         shutil.rmtree(root)
     assert ends["new"] > 0 or allowed["old"] == allowed["new"]
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("end", [_payment_ends, _reboot], ids=["its time is over", "the PC was started anew"])
+def test_a_power_cut_anywhere_at_its_end_does_not_keep_the_payment_mode_open(
+    tmp_path: Path, end: Callable[[Path, Steps], None]
+) -> None:
+    start = tmp_path / "start"
+    _paired(start)
+    assert _in_a_process(lambda: _deliver_first(start, Steps(None))) == 0
+    closed = _tree(start)
+    assert _in_a_process(lambda: _open_payment(start, Steps(None))) == 0
+    assert "issuer.example" in _tree(start)["etc/chromium/policies/managed/60-lab-allow.json"]
+    assert _tree(start) != closed
+    steps = Steps(None)
+    whole = tmp_path / "whole"
+    shutil.copytree(start, whole)
+    end(whole, steps)
+    assert steps.count >= 4
+    for cut in range(steps.count):
+        root = tmp_path / f"cut-{cut}"
+        shutil.copytree(start, root)
+        assert _in_a_process(lambda root=root, cut=cut: end(root, Steps(cut))) == -signal.SIGKILL  # type: ignore[misc]
+        station, journal = _station(root, Steps(None))
+        assert station.look(), f"cut at step {cut}: it does not converge after the restart"
+        assert _tree(root) == closed, f"cut at step {cut}: it is open after its end"
+        assert station.state().payment is None
+        assert journal.payment == b""
+        journal.close()
+        shutil.rmtree(root)
 
 
 FRONT_STATE = "var/lib/lab-agent/front"

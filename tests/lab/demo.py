@@ -41,8 +41,9 @@ def up(directory: Path) -> None:
     print(
         f"""The lab runs ({time.monotonic() - began:.0f} s).
 The screens of its PCs, which take clicks and keys: {screens}pc-01 to pc-{PCS}
-Try:
-  {wrapper} session start pc-01
+Press Start there, then Help. Try:
+  {wrapper} call list
+  {wrapper} session start pc-02
   {wrapper} status --watch
   {wrapper} profile explain pc-03
   {wrapper} profile publish training

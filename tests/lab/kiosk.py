@@ -28,7 +28,7 @@ FLAGS = (
     *("--no-first-run", "--password-store=basic", "--disable-breakpad", "--hide-crash-restore-bubble"),
     f"--user-data-dir={PROFILE}",  # with the default one Chromium refuses the debugging port by itself
 )
-_PIXEL = """
+PIXEL = """
 import sys, gi
 gi.require_version("Gdk", "3.0")
 from gi.repository import Gdk
@@ -79,7 +79,7 @@ class Kiosk:
     def pixels(self, *places: tuple[int, int]) -> list[tuple[int, ...]]:
         """Red, green and blue at places of the screen."""
         numbers = [str(number) for place in places for number in place]
-        printed = self.run("/usr/bin/python3", "-c", _PIXEL, *numbers)
+        printed = self.run("/usr/bin/python3", "-c", PIXEL, *numbers)
         return [tuple(map(int, line.split())) for line in printed.splitlines()]
 
     def picture(self, path: Path) -> None:

@@ -20,6 +20,8 @@ LAB_ID = "prova"
 PC_UNITS = ("lab-enforcer.service", "lab-agent.service")
 NO_CARD = Path(__file__).parent / "units/lab-screen.conf"
 """A drop-in: the PCs of the test lab have no graphics card, but Xvfb."""
+OCCUPIED = ("reserved", "active", "ending", "wiping")
+"""States in which a citizen sits there, or has just got up."""
 T = TypeVar("T")
 VENDOR = "/usr/lib/systemd/system"
 
@@ -137,9 +139,12 @@ class Site:
         if not told:
             return ["the controller does not answer"]
         troubles = [
-            f"{row['id']}: {row['presence']}, {row['applied']} of {row['desired']}, {row['note']}"
+            f"{row['id']}: {row['presence']}, {row['state']}, {row['applied']} of {row['desired']}"
+            f", {row['note']}"
             for row in told["stations"]
-            if row["presence"] != "online" or not row["desired"] == row["applied"] > 0
+            if row["presence"] != "online"
+            or row["state"] in OCCUPIED
+            or not row["desired"] == row["applied"] > 0
         ]
         return troubles + [
             f"{row['id']}: {one['type']}: {one['message']}"
@@ -149,7 +154,7 @@ class Site:
         ]
 
     def settle(self, seconds: float = 60) -> None:
-        """Wait until every PC is online, has applied what it shall be and complains of nothing."""
+        """Wait until every PC is online, has applied what it shall be, complains of nothing and is free."""
         end = time.monotonic() + seconds
         while troubles := self.unwell():
             if time.monotonic() > end:
@@ -157,7 +162,7 @@ class Site:
             time.sleep(0.1)
 
     def mend(self, layer: str, pcs: int = 10) -> None:
-        """Undo what tests do: faults, power, the lab's layer, PCs let go, machines beyond the first `pcs`."""
+        """Undo what tests do: faults, power, sessions, the lab's layer, PCs let go, machines beyond `pcs`."""
         known = {row["id"] for row in self.ask("/v1/status").get("stations", [])}
         for machine in self.lab.pcs()[pcs:]:
             if machine.name in known:
@@ -181,6 +186,11 @@ class Site:
         self.pair(
             machine for machine in self.lab.pcs() if self._is_free(machine) or machine.name not in known
         )
+        for row in self.ask("/v1/status")["stations"]:
+            if row["state"] in ("reserved", "active"):
+                self.labctl("session", "end", row["id"], check=False)
+            if any(one["type"] == "HelpWanted" and one["status"] for one in row["conditions"]):
+                self.labctl("call", "answer", row["id"], check=False)
         self.settle()
 
     def _is_free(self, machine: Machine) -> bool:

@@ -125,13 +125,22 @@ def test_what_is_changed_behind_the_lab_is_put_back(filtered: Room, spoil: list[
     wait_for(lambda: "Nothing to change" in filtered.machine.run(["lab-agent", "plan"]).stdout, 20, "calm")
 
 
-def test_a_publication_keeps_the_gates_process(filtered: Room) -> None:
+def test_hosts_that_come_keep_the_gates_process_and_hosts_that_go_end_it_with_its_connections(
+    filtered: Room,
+) -> None:
     gate = filtered.machine.pid_of(UNIT)
-    filtered.site.write_layer(f"{LAYER}allow: [.{CLOSED}]\n")
+    filtered.site.write_layer(f"{LAYER}allow: [.{OPEN}, .{CLOSED}]\n")
     filtered.site.publish()
     wait_for(lambda: filtered.curl("-x", GATE, f"http://{CLOSED}/now") == "200", 10, "the new host is open")
-    assert filtered.curl("-x", GATE, f"http://{OPEN}/late") == "403"
+    assert filtered.curl("-x", GATE, f"http://{OPEN}/still") == "200"
     assert filtered.machine.pid_of(UNIT) == gate
+    filtered.site.write_layer(f"{LAYER}allow: [.{CLOSED}]\n")
+    filtered.site.publish()
+    wait_for(lambda: filtered.curl("-x", GATE, f"http://{CLOSED}/late") == "200", 10, "the gate again")
+    assert filtered.curl("-x", GATE, f"http://{OPEN}/late") == "403"
+    assert "/late" not in filtered.allowed.visits()
+    gone, gate = gate, filtered.machine.pid_of(UNIT)
+    assert gate != gone
     os.kill(gate, signal.SIGKILL)
     filtered.machine.successor(UNIT, gate)
 

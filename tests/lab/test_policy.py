@@ -58,7 +58,7 @@ FOUND_IN = {3, 4, 5, 6}
 
 def shipped() -> dict[str, BrowserPolicy]:
     """The browser's policy of each profile that has one."""
-    found = ((one.profile, one.resources.browser_policy) for one in load_library([]).resolvable())
+    found = ((one.profile, one.resources.paying().browser_policy) for one in load_library([]).resolvable())
     return {profile: section for profile, section in found if section is not None}
 
 

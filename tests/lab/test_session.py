@@ -355,7 +355,7 @@ def test_a_pc_that_is_no_longer_offered_ends_its_session_first(seat: Seat) -> No
     seat.site.publish()
     assert wait_until(lambda: seat.processes() == [], timeout=30)
     seat.site.settle()
-    for unit in ("lab-screen.service", "lab-desktop.service", SESSION):
+    for unit in ("lab-screen.service", "lab-desktop.service", "lab-bar.service", SESSION):
         assert not seat.runs(unit)
     told = seat.site.labctl("session", "start", seat.machine.name, check=False)
     assert "no sessions" in told.stderr
@@ -364,21 +364,40 @@ def test_a_pc_that_is_no_longer_offered_ends_its_session_first(seat: Seat) -> No
 @one_debian
 def test_a_session_that_cannot_start_says_so_and_leaves_the_pc_clean(seat: Seat) -> None:
     name = seat.machine.name
-    # A file where the session has its folder. (Without Chromium the PC is out of service: test_drift.py)
+    # A file where the session has its folder; a drop-in would be taken out again.
     seat.machine.run(["touch", "/run/lab-session"])
-    try:
-        told = seat.site.labctl("session", "start", name, check=False)
-        assert told.returncode == 1
-        assert "has not started" in told.stderr
-        wait_for(lambda: seat.site.condition(name, "SessionFailed").get("status"), 20, "the condition")
-        seat.until("available")
-    finally:
-        seat.machine.run(["rm", "/run/lab-session"])
+    told = seat.site.labctl("session", "start", name, check=False)
+    assert told.returncode == 1
+    assert "has not started" in told.stderr
+    wait_for(lambda: seat.site.condition(name, "SessionFailed").get("status"), 20, "the condition")
+    seat.until("available")
+    seat.machine.run(["rm", "/run/lab-session"])
     seat.start()
     seat.shows_start_page()
     wait_for(lambda: not seat.site.condition(name, "SessionFailed")["status"], 20, "its end")
 
-    seat.machine.run(["systemctl", "stop", SESSION, "lab-desktop.service"])
-    for unit in (SESSION, "lab-desktop.service"):
+    seat.machine.run(["systemctl", "stop", SESSION, "lab-bar.service", "lab-desktop.service"])
+    for unit in (SESSION, "lab-bar.service", "lab-desktop.service"):
         assert wait_until(lambda unit=unit: seat.runs(unit), timeout=30), unit  # type: ignore[misc]  # mypy cannot infer a lambda's default
+    seat.end()
+
+
+@one_debian
+def test_without_a_browser_nobody_is_offered_the_pc_and_the_technician_reads_why(seat: Seat) -> None:
+    name = seat.machine.name
+    seat.machine.run(["mv", "/usr/bin/chromium", "/usr/bin/chromium.away"])
+    try:
+        told = seat.site.labctl("session", "start", name, check=False)
+        assert told.returncode == 1
+        seat.until("out-of-service")
+        trouble = wait_for(lambda: seat.site.condition(name, "Converged"), 20, "the condition")
+        assert not trouble["status"]
+        assert "apt install chromium" in trouble["message"]
+        assert seat.processes() == []
+        assert "lab-ground" in seat.titles(), "and the screen says it in plain words"
+    finally:
+        seat.machine.run(["mv", "/usr/bin/chromium.away", "/usr/bin/chromium"])
+    seat.until("available", 90)
+    seat.start()
+    seat.shows_start_page()
     seat.end()

@@ -49,7 +49,10 @@ def test_what_the_enforcer_says_is_what_the_bar_hears(state: enforcer.CitizenSta
     assert heard.sentence.said(str) == (str(state.sentence) if state.sentence else "")
 
 
-@given(st.sampled_from(("end", "help", "more-time")), st.just("") | st.sampled_from(tuple(bar.LANGUAGES)))
+@given(
+    st.sampled_from(("start", "end", "help", "more-time")),
+    st.just("") | st.sampled_from(tuple(bar.LANGUAGES)),
+)
 def test_what_the_bar_asks_is_what_the_enforcer_hears(ask: str, value: str) -> None:
     heard = enforcer.read_ask(bar.ask_line(ask, value).rstrip())
     assert (heard.ask, heard.value) == (ask, value)
@@ -96,7 +99,7 @@ def test_the_bar_takes_no_other_line_for_a_state(line: bytes) -> None:
     "line",
     [
         b"{}",
-        b'{"ask": "start"}',
+        b'{"ask": "unlock"}',
         b'{"ask": "language", "value": "fr"}',
         b'{"ask": "end", "pid": 1}',
         b'{"ask": "end"}' + b" " * 4096,

@@ -14,6 +14,7 @@ from agent.citizen.view import (
     AWAY,
     NAMES,
     REFUSED,
+    START,
     Model,
     heard,
     pressed,
@@ -88,6 +89,7 @@ def test_nothing_changes_before_the_next_look_and_something_may_then(left: float
     ("state", "buttons", "line"),
     [
         ("available", ["help"], "Questo computer è libero."),
+        ("starting", [], "La sessione sta iniziando. Un momento, per favore."),
         ("ending", [], "La sessione sta finendo."),
         ("wiping", [], "Cancello quello che hai fatto qui. Un momento, per favore."),
         ("out-of-service", ["help"], "Questo computer è fuori servizio. Chiedi all'operatore."),
@@ -97,6 +99,37 @@ def test_the_other_states(state: str, buttons: list[str], line: str) -> None:
     shown = model(state=state, ends_in_s=None)
     assert names(shown) == buttons
     assert view(shown, CLOCK, 100.0).line == line
+
+
+def test_a_free_pc_is_started_in_any_of_the_languages() -> None:
+    free = model(state="available", ends_in_s=None)
+    panels = view(free, CLOCK, 100.0).ground
+    assert [(panel.language, panel.start) for panel in panels] == [
+        ("it", "Inizia"),
+        ("en", "Start"),
+        ("ro", "Începe"),
+    ]
+    assert panels[1].line == "This PC is free."
+    after, line = pressed(free, f"{START}ro")
+    assert json.loads(line) == {"ask": "start", "value": "ro"}
+    assert view(after, CLOCK, 100.0).language == "ro"
+
+
+@given(st.sampled_from(STATES), st.sampled_from(tuple(LANGUAGES)))
+def test_only_a_free_pc_has_a_way_in_and_every_other_says_how_it_stands(state: str, language: str) -> None:
+    shown = model(state=state)
+    panels = view(shown, CLOCK, 100.0).ground
+    assert all(panel.line for panel in panels)
+    if state != "available":
+        assert not any(panel.start for panel in panels)
+        assert pressed(shown, f"{START}{language}") == (shown, b"")
+
+
+def test_without_the_enforcer_there_is_no_way_in() -> None:
+    away = heard(model(state="available"), None)
+    assert [panel.start for panel in view(away, CLOCK, 100.0).ground] == ["", "", ""]
+    assert pressed(away, f"{START}it") == (away, b"")
+    assert pressed(away, f"{START}fr") == (away, b"")
 
 
 def test_while_the_enforcer_is_away_nothing_is_promised() -> None:
@@ -152,6 +185,13 @@ def test_a_refused_address_is_told_in_the_citizens_language_until_another_page_i
     assert lines["en"] == REFUSED
     assert lines["ro"] not in (lines["it"], lines["en"])
     assert view(seen(refused, refused=False), CLOCK, 100.0).line == "Aiuto"
+
+
+def test_who_calls_for_help_about_a_refusal_reads_what_comes_of_it() -> None:
+    refused = seen(model(sentence=Said("The operator has been called.")), refused=True)
+    after, line = pressed(refused, "help")
+    assert json.loads(line) == {"ask": "help"}
+    assert view(after, CLOCK, 100.0).line == "L'operatore è stato chiamato."
 
 
 def test_a_wish_that_did_not_get_through_says_so_until_the_enforcer_is_back() -> None:

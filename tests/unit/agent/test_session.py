@@ -10,8 +10,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from agent.core import proof
 from agent.core.session import (
+    Answered,
     Began,
     Booted,
+    Called,
+    Chose,
     Effect,
     End,
     Event,
@@ -72,6 +75,12 @@ class Pc(RuleBasedStateMachine):
     @rule()
     def asked_to_end(self) -> None:
         self.happens(End())
+
+    @rule(event=st.sampled_from((Chose("ro"), Called("help"), Called("more-time"), Answered(1.0))))
+    def asked_at_the_bar(self, event: Event) -> None:
+        before = self.journal.phase
+        self.happens(event)
+        assert self.journal.phase == before
 
     @rule()
     def agent_dies(self) -> None:
@@ -153,6 +162,20 @@ def test_anything_but_a_whole_clean_proof_of_this_session_is_out_of_service(foun
     assert after.phase == "out-of-service"
     assert str(proof.unclean(after.proof))
     assert step(after, End()).phase == "wiping"
+
+
+def test_what_a_citizen_chose_and_asked_for_ends_with_the_wipe() -> None:
+    sitting = at("active")
+    for event in (Chose("ro"), Called("help"), Called("help"), Called("more-time")):
+        sitting = step(sitting, event)
+    assert (sitting.language, sitting.calls, sitting.answered_s) == ("ro", ("help", "more-time"), None)
+    answered = step(sitting, Answered(7.0))
+    assert (answered.calls, answered.answered_s) == ((), 7.0)
+    assert step(answered, Called("help")).answered_s is None
+    assert step(at("active"), Answered(7.0)) == at("active"), "nobody called"
+    for left in (sitting, answered):
+        wiped = step(msgspec.structs.replace(left, phase="wiping"), Wiped(proof_of("1")))
+        assert (wiped.phase, wiped.language, wiped.calls, wiped.answered_s) == ("available", None, (), None)
 
 
 def test_a_whole_clean_proof_makes_it_available() -> None:

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.core.messages import EnforcerState
+from agent.core.messages import EnforcerState, OpenUntil
 from agent.core.status import GIB, Seen, notable, report, state
+from contract.payment import PaymentOpen
 from contract.sentence import sentence
 from contract.status import (
     Condition,
@@ -260,3 +261,18 @@ def test_a_report_is_the_same_again_and_every_message_a_sentence(
     for found in first.conditions:
         assert str(found.message).endswith(".")
         assert found.reason.isalnum()
+
+
+def test_the_payment_modes_end_is_told_by_the_clock_as_it_is_now() -> None:
+    """The PC counts seconds since boot; a clock that is set tells another hour, and never another length."""
+    order = "a" * 32
+    enforcer = msgspec.structs.replace(ENFORCER, payment=OpenUntil(order=order, until_s=700.0))
+    first = report(seen(enforcer=enforcer), None, NOW)
+    assert first.payment == PaymentOpen(order=order, until=NOW + timedelta(seconds=600))
+    set_back = NOW - timedelta(days=400)
+    later = report(seen(enforcer=enforcer, at=set_back, uptime_s=160.0), first, set_back)
+    assert later.payment == PaymentOpen(order=order, until=set_back + timedelta(seconds=540))
+    assert notable(first, "riva") == notable(later, "riva"), "the same end is no news"
+    prolonged = msgspec.structs.replace(ENFORCER, payment=OpenUntil(order="b" * 32, until_s=900.0))
+    assert notable(report(seen(enforcer=prolonged), later, NOW), "riva") != notable(later, "riva")
+    assert notable(report(SEEN, later, NOW), "riva") != notable(later, "riva")

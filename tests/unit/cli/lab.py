@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from controller import door_models as m
+from controller import payment_models as pm
 from controller.door import make_app, make_server
 from controller.door_callers import Door
 from controller.problems import Problem
@@ -127,6 +128,18 @@ class Reciting(Services):
 
     def end_session(self, station: str, who: str, wait_s: float) -> m.SessionOut:
         return self._recite(m.SessionOut, "end_session", station, wait_s)
+
+    def answer_call(self, station: str, who: str) -> m.CallAnswered:
+        return self._recite(m.CallAnswered, "answer_call", station)
+
+    def payments(self, station: str | None) -> pm.Payments:
+        return self._recite(pm.Payments, "payments", station)
+
+    def open_payment(self, station: str, minutes: int, why: str, who: str, wait_s: float) -> pm.PaymentOut:
+        return self._recite(pm.PaymentOut, "open_payment", station, minutes, why, wait_s)
+
+    def close_payment(self, station: str, who: str, wait_s: float) -> pm.PaymentOut:
+        return self._recite(pm.PaymentOut, "close_payment", station, wait_s)
 
     def explain(self, station: str) -> m.Explained:
         return self._recite(m.Explained, "explain", station)

@@ -1,7 +1,7 @@
 """What each noun asks of the controller, says of the answer, and leaves as its exit code."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import pytest
 
 from controller import door_models as m
 from controller.problems import Problem
-from tests.unit.cli.lab import NOW, Reciting, labctl
+from tests.unit.cli.lab import NOW, Reciting, condition, labctl, station
 
 HARDWARE = m.HardwareInfo(
     vendor="Acme",
@@ -265,6 +265,37 @@ def test_a_session_ends_only_with_a_proof(services: Reciting, door: Path) -> Non
         assert (
             json.loads(labctl("session", "end", "pc-03", "--json", door=door).stdout)["state"] == answer.state
         )
+
+
+def test_who_calls_is_listed_the_longest_wait_first(services: Reciting, door: Path) -> None:
+    quiet = labctl("call", "list", door=door)
+    assert (quiet.returncode, quiet.stdout) == (0, "Nobody calls.\n")
+    later = condition("HelpWanted", "the citizen asks for help")
+    first = later.model_copy(update={"since": NOW - timedelta(hours=2), "message": "she asks for more time"})
+    services.stations = [
+        station(1, conditions=[later]),
+        station(2, conditions=[first]),
+        station(3, conditions=[condition("HelpWanted", "nobody calls", status=False)]),
+    ]
+    done = labctl("call", "list", door=door)
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["PC", "pc-02", "pc-01"]
+    assert "08:21:07" in done.stdout
+    assert "asks for more time" in done.stdout
+    told = json.loads(labctl("call", "list", "--json", door=door).stdout)
+    assert [call["id"] for call in told["calls"]] == ["pc-02", "pc-01"]
+    assert "somebody calls" in labctl("status", door=door).stdout
+
+
+def test_a_call_is_answered(services: Reciting, door: Path) -> None:
+    services.answers["answer_call"] = m.CallAnswered(id="pc-03")
+    done = labctl("call", "answer", "PC-03", door=door)
+    assert (done.returncode, done.stdout) == (0, "The screen of pc-03 says that you are coming.\n")
+    assert services.calls == [("answer_call", "pc-03")]
+    refused = Problem("state", "pc-03 will not: nobody calls.", "See how it is: labctl status")
+    services.answers["answer_call"] = refused
+    done = labctl("call", "answer", "pc-03", door=door)
+    assert done.returncode == 1
+    assert "nobody calls" in done.stderr
 
 
 def test_a_proof_is_shown(services: Reciting, door: Path) -> None:

@@ -13,7 +13,16 @@ from sqlalchemy import create_engine, text
 
 from controller.store import migrations
 from controller.store.database import Database, StoreError, open_database
-from controller.store.repositories import Desired, Issued, LabStore, Publication, Report, Station, digest
+from controller.store.repositories import (
+    Desired,
+    Issued,
+    LabStore,
+    PaymentEntry,
+    Publication,
+    Report,
+    Station,
+    digest,
+)
 from controller.store.tables import metadata
 
 AT = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
@@ -52,6 +61,32 @@ def test_a_station_comes_moves_and_goes_with_all_that_is_its(database: Database)
         assert set(STORE.desired(tx)) == {"pc-02"}
         assert STORE.reports(tx) == []
         assert STORE.groups(tx) == {"aula": ["pc-02"]}
+
+
+def paid(order: str, station: str = "pc-01", after_min: int = 0, minutes: int = 20) -> PaymentEntry:
+    at = AT + timedelta(minutes=after_min)
+    return PaymentEntry(order=order * 32, station=station, at=at, who="anna", minutes=minutes, why="multa")
+
+
+def test_the_payment_record_outlives_its_pc_and_says_who_closed_what_was_open(database: Database) -> None:
+    with database.write() as tx:
+        STORE.put_station(tx, station())
+        for entry in (paid("1"), paid("2", after_min=60), paid("3", after_min=61), paid("4", "pc-02", 62)):
+            STORE.add_payment(tx, entry)
+        STORE.settle_payment(tx, "2" * 32, "opened")
+        STORE.settle_payment(tx, "3" * 32, "refused")
+        STORE.settle_payment(tx, "4" * 32, "opened")
+        STORE.close_payments(tx, "pc-01", AT + timedelta(minutes=70), "bruno")
+        STORE.drop_station(tx, "pc-01")
+    with database.read() as tx:
+        found = {one.order[0]: one for one in STORE.payments(tx, None, 10)}
+        assert list(found) == ["4", "3", "2", "1"]
+        assert [one.order[0] for one in STORE.payments(tx, "pc-02", 10)] == ["4"]
+        assert [one.order[0] for one in STORE.payments(tx, None, 2)] == ["4", "3"]
+        assert STORE.payments(tx, "pc-03", 10) == LabStore("riva").payments(tx, None, 10) == []
+    assert [found[order].outcome for order in "1234"] == ["asked", "opened", "refused", "opened"]
+    assert [found[order].closed_by for order in "1234"] == [None, "bruno", None, None]
+    assert found["2"].closed_at == AT + timedelta(minutes=70)
 
 
 def test_instants_keep_their_moment_whatever_zone_they_came_in(database: Database) -> None:

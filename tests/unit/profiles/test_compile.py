@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import yaml
 from hypothesis import given, settings
 
-from contract.desired import DesiredState, Kernel, Locale, Resources, Script, StartTile, Texts
+from contract.desired import DesiredState, Kernel, Locale, Payment, Resources, Script, StartTile, Texts
 from contract.wire import CONTRACT, decode, encode
 from kiosk_profiles.compile import Resolved, compile, explain
 from kiosk_profiles.diff import Change, diff
@@ -135,6 +135,38 @@ def test_a_browser_that_is_not_managed_has_no_start_page() -> None:
     assert library(files).resolve("hall").resources.start_page is None
 
 
+def test_what_opens_while_somebody_pays_stands_apart_and_is_closed_else() -> None:
+    card = """
+title: {it: Carte}
+checked: 2026-11-23
+evidence: seen
+source: a test
+navigation: [".acs.test", "bank.test:8443"]
+network_only: [".parts.test"]
+"""
+    layer = "payment:\n  services: [card]\n  allow: [.own.test]\n"
+    files = {"profiles/hall.yaml": HALL, "services/card.yaml": card, "layers/lab.yaml": layer}
+    resolved = library(files).resolve("hall")
+    resources = resolved.resources
+    assert resources.payment == Payment(
+        allow=(".acs.test", ".own.test", "bank.test:8443"),
+        hosts=(".acs.test", ".own.test", ".parts.test", "bank.test"),
+    )
+    assert resources.network is not None
+    assert resources.network.hosts == (".portale.test",)
+    assert resources.network.ports == (443, 8443), "a port opens no host"
+    assert resources.browser_policy is not None
+    assert ".acs.test" not in resources.browser_policy.allow
+    assert library(files).findings("hall") == ()
+    rows = {(row.path, str(row.value)): (row.file, row.line) for row in explain(resolved)}
+    assert rows["payment.allow", ".own.test"] == ("layers/lab.yaml", 3)
+    assert rows["payment.allow", ".acs.test"] == ("services/card.yaml", 6)
+    none = library({**files, "layers/pc/pc-03.yaml": "payment: null"}).resolve("hall", (), "pc-03")
+    assert none.resources.payment is None
+    bare = library({**files, "layers/pc/pc-03.yaml": "browser: null"}).resolve("hall", (), "pc-03")
+    assert bare.resources.payment is None
+
+
 def test_denied_addresses_stand_with_the_deny_rules() -> None:
     policy = hall("deny: [.portale.test/admin]").resources.browser_policy
     assert policy is not None
@@ -169,7 +201,10 @@ def test_explain_says_what_is_not_managed() -> None:
         row.path: row.layer for row in explain(library({}).resolve("maintenance")) if row.value is None
     }
     assert unmanaged == dict.fromkeys(
-        ("browser", "network", "desktop", "console", "storage", "boot", "printing", "kiosk_user"),
+        (
+            *("browser", "network", "desktop", "console", "storage", "boot", "printing"),
+            *("session", "payment", "kiosk_user"),
+        ),
         "profile maintenance",
     )
 

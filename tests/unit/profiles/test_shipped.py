@@ -150,3 +150,44 @@ def test_spid_has_its_twelve_providers() -> None:
     assert bundle.published == date(2025, 11, 25)
     for host in (".selfcarespid.aruba.it", ".my.infocert.it", "id.tim.it", "posteid.poste.it"):
         assert host in bundle.hosts()
+
+
+CARDS = {"card-checkout", "card-issuers"}
+"""Open while somebody pays, and else nowhere."""
+
+
+@pytest.mark.parametrize("profile", LAB.profiles)
+def test_cards_are_confirmed_where_people_pay_and_only_while_they_do(profile: str) -> None:
+    resolved = LAB.resolve(profile)
+    resources = resolved.resources
+    assert (resources.payment is not None) == (profile in ("citizen", "business", "operator"))
+    for name in CARDS:
+        for host in LAB.bundle(name).bundle.hosts():
+            assert resources.browser_policy is None or host not in resources.browser_policy.allow
+            assert resources.payment is None or host in resources.payment.allow
+            assert resources.payment is None or host in resources.payment.hosts
+
+
+def test_the_operator_has_every_service_that_ships() -> None:
+    chosen = {name for name, _setting in LAB.resolve("operator").chosen("services")}
+    assert chosen == set(LAB.services) - CARDS
+
+
+def test_a_course_has_the_web_to_learn_with_that_citizens_have_not() -> None:
+    training, citizen = (LAB.resolve(name).resources.network for name in ("training", "citizen"))
+    assert training is not None
+    assert citizen is not None
+    assert set(training.hosts) > set(citizen.hosts)
+
+
+def test_maintenance_is_nobodys_seat_whatever_the_labs_layer_offers() -> None:
+    layer = """
+session: {offered: true}
+start_page: https://www.inps.it/
+payment: {services: [card-issuers]}
+network: {allow: [.cdn.test]}
+printing: {printers: {sala: ipp://10.0.0.9/ipp/print}}
+"""
+    resources = library({"layers/lab.yaml": layer}).resolve("maintenance").resources
+    managed = {name for name in resources.__struct_fields__ if getattr(resources, name) is not None}
+    assert managed == {"kernel"}

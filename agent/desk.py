@@ -1,0 +1,61 @@
+"""What whoever sits at the PC is told and may ask for: the citizen's side of a session."""
+
+import os
+from collections.abc import Callable
+
+from agent.core.citizen import CitizenAsk, CitizenState, call_told, citizen_state
+from agent.ports import Clock
+from agent.session_runner import Sessions
+from contract.desired import Session
+from contract.exchange import CommandResult
+from contract.sentence import sentence
+
+_SEEN = sentence("the citizen is told that the operator comes")
+
+
+class Desk:
+    """`offer` says how the lab wants sessions here, `well` whether the PC is as it shall be."""
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        clock: Clock,
+        *,
+        offer: Callable[[], Session | None],
+        well: Callable[[], bool],
+    ) -> None:
+        self._sessions = sessions
+        self._clock = clock
+        self._offer = offer
+        self._well = well
+
+    def state(self) -> CitizenState:
+        """What the session bar shows."""
+        offer = self._offer()
+        return citizen_state(
+            self._sessions.sitting,
+            well=self._well(),
+            language="it" if offer is None else offer.language,
+            monotonic=self._clock.monotonic(),
+        )
+
+    def ask(self, ask: CitizenAsk) -> None:
+        """Do what was pressed where that makes sense now; the next state tells. Raises JournalError."""
+        sessions = self._sessions
+        if ask.value:
+            sessions.choose(ask.value)
+        match ask.ask:
+            case "start" if self._well():
+                sessions.start(os.urandom(16).hex())
+            case "end" if sessions.sitting.phase in ("reserved", "active"):
+                sessions.end()
+            case "help" | "more-time":
+                sessions.call(ask.ask)
+
+    def answer(self, command: str) -> CommandResult:
+        """The operator has seen the citizen's call. Raises JournalError."""
+        if not self._sessions.sitting.calls:
+            return CommandResult(command, False, call_told(()))
+        result = CommandResult(command, True, _SEEN)
+        self._sessions.answer(result)
+        return result
