@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
+from agent.core.held import read_sitting
 from agent.core.proof import WipeTask
 from agent.core.session import (
     Answered,
@@ -97,7 +98,7 @@ class Sessions:
         self._ready = False
         """Whether the last look at the PC found it as it shall be, and nothing was asked for since."""
         self._boot = _boot(paths.run / "boot")
-        self.sitting = decode(Sitting, journal.sitting) if journal.sitting else Sitting()
+        self.sitting = read_sitting(journal.sitting)
         booted = step(self.sitting, Booted(self._boot))
         try:
             self._to(booted, None)
