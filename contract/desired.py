@@ -155,6 +155,32 @@ class Session(Message, frozen=True):
     """The account that is wiped; the units name the same."""
 
 
+class KioskUser(Message, frozen=True):
+    """The account that citizens work as: no login, no groups, no ids beside its own, no work for later."""
+
+    user: UserName = "kiosk"
+    access: Literal["closed"] = "closed"
+
+
+KeyboardLayout = Annotated[str, msgspec.Meta(pattern=r"\A[a-z]{2,12}\Z")]
+"""As X names them: it, gb, us, ro, ara."""
+Script = Literal["latin", "cyrillic", "arabic", "chinese"]
+
+
+class Locale(Message, frozen=True):
+    """The PC's language and keyboard, and the scripts that have to be readable on it."""
+
+    language: Language = "it"
+    keyboard: KeyboardLayout = "it"
+    scripts: Annotated[tuple[Script, ...], msgspec.Meta(max_length=16)] = ()
+
+
+class Sound(Message, frozen=True):
+    """How loud the PC is when a session begins, in percent; 0 is silent."""
+
+    level: Annotated[int, msgspec.Meta(ge=0, le=100)] = 0
+
+
 class Payment(Message, frozen=True):
     """What the payment mode opens on top of `browser_policy` and `network`, and nothing else does.
 
@@ -221,6 +247,9 @@ class Resources(Message, frozen=True):
     boot: Boot | None = None
     printing: Printing | None = None
     session: Session | None = None
+    kiosk_user: KioskUser | None = None
+    locale: Locale | None = None
+    sound: Sound | None = None
     payment: Payment | None = None
 
     def paying(self) -> "Resources":

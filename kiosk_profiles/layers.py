@@ -54,9 +54,12 @@ SECTIONS = (
     "printing",
     "time",
     "session",
+    "kiosk_user",
+    "locale",
+    "sound",
     "payment",
 )
-PLAIN = ("desktop", "console", "storage", "boot", "time", "session")
+PLAIN = ("desktop", "console", "storage", "boot", "time", "session", "kiosk_user", "locale", "sound")
 """Sections whose settings are told by their own names."""
 
 
@@ -84,6 +87,9 @@ def settings(loaded: Loaded[Layer], layer: str, file: str) -> Settings:
         *_printing(model),
         *_plain(model, "time", "servers"),
         *_plain(model, "session", "offered"),
+        *_plain(model, "kiosk_user", "access"),
+        *_plain(model, "locale", "language", "keyboard", "scripts"),
+        *_plain(model, "sound", "level"),
         *_payment(model),
     )
     return {key: Setting(value, Source(layer, file, document.line(path))) for key, value, path in said}

@@ -16,11 +16,13 @@ from contract.desired import (
     DocumentKind,
     GrubHash,
     HostName,
+    KeyboardLayout,
     KeyChord,
     Language,
     PrinterName,
     PrinterUri,
     RemovableMode,
+    Script,
     SysctlKey,
     SysctlValue,
     UsbKind,
@@ -136,6 +138,10 @@ Hash = Annotated[
     _as_contract(
         GrubHash, _("this is no hash for GRUB"), _("let 'labctl boot password' make one, and write all of it")
     ),
+]
+
+Layout = Annotated[
+    str, _as_contract(KeyboardLayout, _("'{value}' is no keyboard"), _("write it as X does: it, gb, us, ro"))
 ]
 
 PrinterWord = Annotated[
@@ -279,6 +285,26 @@ class Session(Strict):
     offered: bool
 
 
+class KioskUser(Strict):
+    """The account that citizens work as."""
+
+    access: Literal["closed"] = "closed"
+
+
+class Locale(Strict):
+    """Language (the profile's, where none is said), keyboard, and what has to be readable."""
+
+    language: Language | None = None
+    keyboard: Layout = "it"
+    scripts: Annotated[list[Script], Field(max_length=16)] = Field(default_factory=list)
+
+
+class Sound(Strict):
+    """Percent, as a session begins; 0 is silent."""
+
+    level: Annotated[int, Field(ge=0, le=100)] = 0
+
+
 class Remove(Strict):
     """What a layer takes out of the lists below it."""
 
@@ -308,6 +334,9 @@ class Layer(Strict):
     printing: Printing | None = None
     time: Time | None = None
     session: Session | None = None
+    kiosk_user: KioskUser | None = None
+    locale: Locale | None = None
+    sound: Sound | None = None
     payment: Payment | None = None
 
 

@@ -33,6 +33,8 @@ HEIGHT = 56
 KEY = "F9"
 """Leads to the bar from anywhere, and back: no browser and no page of Chromium's uses it."""
 RETRY_MS = 250
+HOLD_MS = 100
+"""How soon the bar is put back where it was moved or covered; also the least time between two times."""
 LONG = 40
 """Characters from which on a line is in smaller letters, so that two rows of an old screen hold it."""
 
@@ -49,6 +51,8 @@ class Bar:
         self._model = Model()
         self._shown: View | None = None
         self._tick = 0
+        self._holding = 0
+        self._size = (0, 0)
         self._lists: tuple[float, titles.Lists] = (0.0, titles.Lists())
         self._css = Gtk.CssProvider()
         self._ground = Ground(self._on_press)
@@ -111,11 +115,26 @@ class Bar:
         for event in self._screen.events():
             if event == "key":
                 self._take_keyboard()
+            elif event == "gone":  # taken from the screen by another program: systemd brings a new one
+                Gtk.main_quit()
+            elif event == "moved":
+                self._holding = self._holding or GLib.timeout_add(HOLD_MS, self._hold)
             elif event == "area":
                 self._place()
             else:
                 self._look_at_title()
         return True
+
+    def _hold(self) -> bool:
+        """Back to its place where it is not there, and above whatever lies there now."""
+        self._holding = 0
+        window, (width, height) = self._window.get_window(), self._size
+        _, left, top = window.get_origin()
+        _, _, wide, high = window.get_geometry()
+        if left or top or wide < width or high < height:
+            window.move_resize(0, 0, width, height)
+        self._screen.lift()
+        return False
 
     def _on_key(self, _window: Any, event: Any) -> bool:
         if event.keyval != Gdk.KEY_Escape:
@@ -184,6 +203,7 @@ class Bar:
             box.pack_start(button, False, False, 0)
         self._window.add(box)
         self._window.connect("key-press-event", self._on_key)
+        self._window.connect("delete-event", lambda _window, _event: True)  # nobody closes it
         Gtk.StyleContext.add_provider_for_screen(
             Gdk.Screen.get_default(), self._css, Gtk.STYLE_PROVIDER_PRIORITY_USER
         )
@@ -223,6 +243,7 @@ class Bar:
         self._window.realize()
         width, height = Gdk.Screen.get_default().get_width(), max(self._screen.top, 0) or HEIGHT
         self._css.load_from_data(_style(height).encode())
+        self._size = width, height
         self._window.set_size_request(width, height)
         self._window.move(0, 0)
         self._screen.reserve(self._xid(), width, height)

@@ -1,7 +1,8 @@
 """What the bar needs of the X server and GTK has no words for: a second connection, by libX11 itself.
 
-The strip that maximised windows leave free, the key that leads to the bar, and
-the title of the active window. All of it comes as events; nothing is polled.
+The strip that maximised windows leave free, the key that leads to the bar, the
+title of the active window, and what other programs do to the bar's own window.
+All of it comes as events; nothing is polled.
 """
 
 import contextlib
@@ -22,10 +23,14 @@ from ctypes import (
 )
 from typing import Literal
 
-Event = Literal["key", "title", "area"]
+Event = Literal["key", "title", "area", "moved", "gone"]
 
-_KEY_PRESS, _PROPERTY, _CLIENT_MESSAGE = 2, 28, 33
+_KEY_PRESS, _VISIBILITY, _DESTROYED, _UNMAPPED, _CONFIGURED, _PROPERTY, _CLIENT_MESSAGE = (
+    2, 15, 17, 18, 22, 28, 33,
+)  # fmt: skip
 _PROPERTY_MASK, _SUBSTRUCTURE_MASKS = 1 << 22, (1 << 19) | (1 << 20)
+_OWN_MASKS = (1 << 16) | (1 << 17)
+"""Visibility and structure of one window."""
 _LOCKS = (0, 1 << 1, 1 << 4, (1 << 1) | (1 << 4))
 """CapsLock and NumLock: a key is another one while they are on."""
 _CARDINAL, _ANY = 6, 0
@@ -46,6 +51,23 @@ class _Property(Structure):
     )  # fmt: skip
 
 
+class _Visibility(Structure):
+    _fields_ = (
+        ("type", c_int), ("serial", c_ulong), ("sent", c_int), ("display", c_void_p),
+        ("window", c_ulong), ("state", c_int),
+    )  # fmt: skip
+
+
+class _Attributes(Structure):
+    _fields_ = (
+        ("x", c_int), ("y", c_int), ("width", c_int), ("height", c_int), ("border", c_int), ("depth", c_int),
+        ("visual", c_void_p), ("root", c_ulong), ("kind", c_int), ("gravities", c_int * 2),
+        ("backing", c_int), ("planes", c_ulong), ("pixel", c_ulong), ("save_under", c_int),
+        ("colormap", c_ulong), ("installed", c_int), ("mapped", c_int), ("masks", c_long * 3),
+        ("unmanaged", c_int), ("screen", c_void_p),
+    )  # fmt: skip
+
+
 class _Message(Structure):
     _fields_ = (
         ("type", c_int), ("serial", c_ulong), ("sent", c_int), ("display", c_void_p),
@@ -55,7 +77,8 @@ class _Message(Structure):
 
 class _XEvent(Union):
     _fields_ = (
-        ("type", c_int), ("key", _Key), ("property", _Property), ("message", _Message), ("pad", c_long * 24),
+        ("type", c_int), ("key", _Key), ("property", _Property), ("visibility", _Visibility),
+        ("message", _Message), ("pad", c_long * 24),
     )  # fmt: skip
 
 
@@ -77,6 +100,11 @@ def _library() -> ctypes.CDLL:
         ("XSendEvent", c_int, (c_void_p, c_ulong, c_int, c_long, POINTER(_XEvent))),
         ("XSync", c_int, (c_void_p, c_int)),
         ("XFree", c_int, (c_void_p,)),
+        ("XLowerWindow", c_int, (c_void_p, c_ulong)),
+        ("XGetWindowAttributes", c_int, (c_void_p, c_ulong, POINTER(_Attributes))),
+        ("XQueryTree", c_int, (
+            c_void_p, c_ulong, POINTER(c_ulong), POINTER(c_ulong), POINTER(c_void_p), POINTER(c_uint),
+        )),
         ("XChangeProperty", c_int, (c_void_p, c_ulong, c_ulong, c_ulong, c_int, c_int, c_void_p, c_int)),
         ("XGetWindowProperty", c_int, (
             c_void_p, c_ulong, c_ulong, c_long, c_long, c_int, c_ulong,
@@ -126,7 +154,46 @@ class Screen:
                 *(self._display, window, self._atom(name), _CARDINAL, 32, 0),
                 *(ctypes.cast(data, c_void_p), len(values)),
             )
+        self._x.XSelectInput(self._display, window, _OWN_MASKS)
         self._x.XSync(self._display, 0)
+
+    def lift(self) -> None:
+        """Put the bar above every other window.
+
+        Those that a window manager stacks are told to be ordinary ones, below a bar; the others (pop-ups)
+        go below all, where they lie over the strip.
+        """
+        for window in self._unmanaged_above():
+            self._x.XLowerWindow(self._display, window)
+        stacked = self._numbers(self._root, "_NET_CLIENT_LIST_STACKING")
+        place = stacked.index(self._own) if self._own in stacked else len(stacked)
+        states = self._atom("_NET_WM_STATE_FULLSCREEN"), self._atom("_NET_WM_STATE_ABOVE")
+        for window in stacked[place + 1 :]:
+            self._tell(window, "_NET_WM_STATE", (0, *states, 2, 0))  # 0: remove
+        self._tell(self._own, "_NET_RESTACK_WINDOW", (2, 0, 0, 0, 0))
+        self._x.XSync(self._display, 0)
+
+    def _unmanaged_above(self) -> tuple[int, ...]:
+        """Windows over the bar that no window manager knows of."""
+        frame, around = self._own, self._family(self._own)[0]
+        while around not in (0, self._root):
+            frame, around = around, self._family(around)[0]
+        children = self._family(self._root)[1]
+        if frame not in children:
+            return ()
+        bar, its = self._attributes(frame), map(self._attributes, children)
+        above = list(zip(children, its, strict=True))[children.index(frame) + 1 :]
+        return tuple(
+            window
+            for window, at in above
+            if at.unmanaged and at.mapped and at.y < bar.y + bar.height and at.y + at.height > bar.y
+        )
+
+    def _attributes(self, window: int) -> _Attributes:
+        """Place and kind; all 0 for a window that has gone."""
+        found = _Attributes()
+        self._x.XGetWindowAttributes(self._display, window, byref(found))
+        return found
 
     def grab(self, keysym: int) -> None:
         """Take a key for the bar, whatever has the focus."""
@@ -150,6 +217,10 @@ class Screen:
                     yield "area"
             elif event.type == _PROPERTY and event.property.atom == self._atom("_NET_WM_NAME"):
                 yield "title"
+            elif event.type in (_UNMAPPED, _DESTROYED):
+                yield "gone"
+            elif event.type == _CONFIGURED or (event.type == _VISIBILITY and event.visibility.state):
+                yield "moved"
 
     @property
     def title(self) -> str:
@@ -167,12 +238,16 @@ class Screen:
         window = window or self._before
         if not window:
             return
+        self._tell(window, "_NET_ACTIVE_WINDOW", (2, self.pressed_at, 0, 0, 0))
+        self._x.XSync(self._display, 0)
+
+    def _tell(self, window: int, message: str, values: tuple[int, ...]) -> None:
+        """Ask the window manager for something as a pager does (2 in `values`), who is obeyed."""
         event = _XEvent()
         event.message.type, event.message.window = _CLIENT_MESSAGE, window
-        event.message.message, event.message.format = self._atom("_NET_ACTIVE_WINDOW"), 32
-        event.message.data = (c_long * 5)(2, self.pressed_at, 0, 0, 0)  # 2: as a pager, which is obeyed
+        event.message.message, event.message.format = self._atom(message), 32
+        event.message.data = (c_long * 5)(*values)
         self._x.XSendEvent(self._display, self._root, 0, _SUBSTRUCTURE_MASKS, byref(event))
-        self._x.XSync(self._display, 0)
 
     def _follow(self) -> bool:
         """Watch the active window's title instead of the last one's; whether it is another window."""
@@ -186,6 +261,17 @@ class Screen:
         self._x.XSelectInput(self._display, active, _PROPERTY_MASK)
         self._x.XSync(self._display, 0)
         return True
+
+    def _family(self, window: int) -> tuple[int, tuple[int, ...]]:
+        """The window around a window (0 where there is none any more), and those in it, the lowest first."""
+        root, parent, children, count = c_ulong(), c_ulong(), c_void_p(), c_uint()
+        found = self._x.XQueryTree(
+            *(self._display, window, byref(root), byref(parent), byref(children), byref(count))
+        )
+        inside = tuple((c_ulong * count.value).from_address(children.value)) if children.value else ()
+        if children.value:
+            self._x.XFree(children)
+        return (parent.value if found else 0), inside
 
     def _atom(self, name: str) -> int:
         atom: int = self._x.XInternAtom(self._display, name.encode(), 0)

@@ -7,7 +7,7 @@ outside: titles of windows, pixels, what sites log. Nothing asks the browser.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from subprocess import DEVNULL, PIPE
@@ -39,15 +39,23 @@ for x, y in zip(*[map(int, sys.argv[1:])] * 2):
 
 
 class Kiosk:
-    """The screen of one PC, with one Chromium on it."""
+    """The screen of one PC, with one Chromium on it, and whose hands are at its keyboard."""
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(
+        self, machine: Machine, *, user: str | None = "kiosk", environment: Mapping[str, str] | None = None
+    ) -> None:
         self.machine = machine
-        self.environment = {"DISPLAY": DISPLAY, "HOME": "/home/kiosk", "LANG": "C.UTF-8"}
+        self.user = user
+        self.environment = {
+            "DISPLAY": DISPLAY,
+            "HOME": "/home/kiosk",
+            "LANG": "C.UTF-8",
+            **(environment or {}),
+        }
 
     def run(self, *argv: str, check: bool = True) -> str:
-        """Run a program as the citizen, on the screen; what it printed."""
-        return self.machine.run(argv, user="kiosk", env=self.environment, check=check, timeout=30).stdout
+        """Run a program on the screen; what it printed."""
+        return self.machine.run(argv, user=self.user, env=self.environment, check=check, timeout=60).stdout
 
     def key(self, *chords: str) -> None:
         """Press keys as xdotool names them (ctrl+l, F11)."""

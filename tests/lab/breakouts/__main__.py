@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from itertools import groupby
 
 import pytest
 
@@ -25,10 +24,11 @@ class Table:
 
     def print(self) -> int:
         """The whole table; how many rows did not hold."""
-        for group, rows in groupby(self.rows, key=lambda row: row[0]):
+        for group in dict.fromkeys(row[0] for row in self.rows):
             print(f"\n{group}")
-            for _group, name, verdict in rows:
-                print(f"  {name:<{WIDTH}} {verdict}")
+            for its, name, verdict in self.rows:
+                if its == group:
+                    print(f"  {name:<{WIDTH}} {verdict}")
         bad = sum(verdict != "held" for _, _, verdict in self.rows)
         print(f"\n{len(self.rows)} attempts, {len(self.rows) - bad} held")
         return bad

@@ -24,6 +24,8 @@ SCRIPTS = {
     "WebRTC": "var p=new RTCPeerConnection({iceServers:[{urls:'stun:" + ADDRESS + ":3478'}]});"
     "p.createDataChannel('x');p.createOffer().then(function(o){p.setLocalDescription(o)})",
     "location": f"location='{_OUT}/location'",
+    "link that tells where it was clicked": "document.body.innerHTML=\"<a href='#x' style='display:block;"
+    f"height:100vh' ping='{_OUT}/ping' onclick='0'></a>\"",
     "another window": f"document.onclick=function(){{window.open('{_OUT}/window')}}",
     "form that sends itself": f"document.body.innerHTML=\"<form method=post action='{_OUT}/form'></form>\";"
     "document.forms[0].submit()",
@@ -46,11 +48,96 @@ MARKUP = {
     "prefetch": f"<link rel=prefetch href='{_OUT}/prefetch'>",
     "preload": f"<link rel=preload as=image href='{_OUT}/preload'>",
     "preconnect": f"<link rel=preconnect href='http://{OUTSIDE}:8080'>",
+    "icon": f"<link rel=icon href='{_OUT}/icon.png'>",
+    "picture of many sizes": f"<img srcset='{_OUT}/srcset 1x'>",
+    "picture that is a button": f"<input type=image src='{_OUT}/button'>",
+    "module ahead of time": f"<link rel=modulepreload href='{_OUT}/ahead.js'>",
+    "subtitles": f"<video><track default kind=captions src='{_OUT}/track.vtt'></video>",
+    "page ahead of time": "<script type=speculationrules>"
+    f'{{"prefetch":[{{"source":"list","urls":["{_OUT}/speculation"]}}]}}</script>',
     "picture in SVG": f"<svg><image href='{_OUT}/svg' width=9 height=9 /></svg>",
 }
 """Name and markup."""
 
-FULL_SCREEN = "document.onclick=function(){document.documentElement.requestFullscreen()}"
+BROKEN = "Rotto"
+"""The title of a page that has got what it must not have."""
+
+_ASK = "document.documentElement.requestFullscreen()"
+FULL_SCREEN = {
+    "by the page": f"<script>document.onclick=function(){{{_ASK}}}</script>",
+    "by the page, at a key": f"<script>document.onkeydown=function(){{{_ASK}}}</script>",
+    "a part of the page": "<div style='height:90vh;background:#1e7d32'"
+    " onclick='this.requestFullscreen()'></div>",
+    "a film": "<video style='width:100vw;height:90vh;background:#1e7d32'"
+    " onclick='this.requestFullscreen()'></video>",
+    "a frame": "<iframe allow=fullscreen allowfullscreen style='width:100vw;height:90vh;border:0'"
+    " srcdoc='<body style=margin:0;background:#1e7d32;height:100vh"
+    " onclick=document.body.requestFullscreen()>'></iframe>",
+}
+"""Name and body. Clicked, and a key pressed."""
+
+POPUPS = {
+    "by itself": "<script>window.open('/opened','','width=300,height=200')</script>",
+    "by itself, after a while": "<script>setTimeout(function(){window.open('/opened')},1500)</script>",
+    "by a link that clicks itself": "<a href=/opened target=_blank></a>"
+    "<script>document.links[0].click()</script>",
+    "by a form that sends itself": "<form action=/opened target=_blank></form>"
+    "<script>document.forms[0].submit()</script>",
+    "from a frame": '<iframe srcdoc="<script>window.open(`/opened`)</script>"></iframe>',
+    "the second by one click": "<script>document.onclick=function(){"
+    "window.open('/start','a','width=300,height=200');"
+    "window.open('/opened','b','width=300,height=200')}</script>",
+}
+"""Name and body: each opens /opened of the same site without being asked, or more than it was."""
+
+PICKERS = {
+    "a page picks a file": "showOpenFilePicker()",
+    "a page picks a folder": "showDirectoryPicker()",
+    "a page picks where to save": "showSaveFilePicker()",
+}
+SAVES = {
+    "a page's own text": "URL.createObjectURL(new Blob(['testo di prova']))",
+    "a page's own address": "'data:application/octet-stream,testo-di-prova'",
+    "another page": "'/download/elenco.bin'",
+}
+"""What a link that saves leads to."""
+
+_STATE = "navigator.permissions.query({{name:'{}'}}).then(p=>p.state!='denied')"
+_ASKED = (  # refused at once, or a question on the screen that somebody may answer
+    "Promise.race([{}.then(()=>true,()=>false),new Promise(r=>setTimeout(()=>r(true),2000))])"
+)
+CAPABILITIES = {
+    **{
+        name: _STATE.format(name)
+        for name in (
+            *("geolocation", "notifications", "camera", "microphone", "clipboard-read", "idle-detection"),
+            *("window-management", "local-fonts", "midi", "accelerometer"),
+        )
+    },
+    "a USB device": _ASKED.format("navigator.usb.requestDevice({filters:[]})"),
+    "a keyboard or mouse of its own": _ASKED.format("navigator.hid.requestDevice({filters:[]})"),
+    "a serial port": _ASKED.format("navigator.serial.requestPort()"),
+    "the screen": _ASKED.format("navigator.mediaDevices.getDisplayMedia()"),
+    "to be a program of the PC's for mail": _ASKED.format(
+        "new Promise(()=>navigator.registerProtocolHandler('mailto','/?%s'))"
+    ),
+}
+"""Name and an expression: a promise of whether the page gets it, or may ask for it."""
+
+_MAIL, _PROGRAM = "mailto:qualcuno@altrove.test", "esterno:prova"
+_LINK = "<a href='{}' style='display:block;height:100vh'></a>"
+PROTOCOLS = {
+    "a link to mail": _LINK.format(_MAIL),
+    "a link to a telephone": _LINK.format("tel:+390000000"),
+    "a link to a program": _LINK.format(_PROGRAM),
+    "a script that goes there": f"<script>document.onclick=function(){{location='{_PROGRAM}'}}</script>",
+    "a frame that goes there": f"<script>document.onclick=function(){{var f=document.createElement('iframe');"
+    f"f.src='{_PROGRAM}';document.body.append(f)}}</script>",
+    "a window that goes there": f"<script>document.onclick=function(){{window.open('{_MAIL}')}}</script>",
+    "a form that goes there": f"<form method=get action='{_MAIL}'>"
+    "<button style='width:100vw;height:90vh'></button></form>",
+    "a refresh": f"<meta http-equiv=refresh content='3;url={_PROGRAM}'>",
+}
 
 DOWNLOADS: dict[str, Page] = {
     "/download/elenco.bin": ("application/octet-stream", {"Content-Disposition": "attachment"}, "x" * 9),
@@ -69,7 +156,25 @@ def slug(name: str) -> str:
 _CHOOSER = "<input type=file {0} style='width:100vw;height:100vh;display:block'>"
 _BODIES = {
     "start": "",
-    "full": f"<script>{FULL_SCREEN}</script>",
+    "full": FULL_SCREEN["by the page"],
+    "print": "<script>document.onclick=function(){print()}</script>",
+    **{f"full/{slug(name)}": body for name, body in FULL_SCREEN.items()},
+    **{f"popup/{slug(name)}": body for name, body in POPUPS.items()},
+    **{f"protocol/{slug(name)}": body for name, body in PROTOCOLS.items()},
+    **{
+        f"picker/{slug(name)}": f"<script>document.onclick=()=>{text}</script>"
+        for name, text in PICKERS.items()
+    },
+    **{
+        f"save/{slug(name)}": "<script>document.onclick=()=>{var a=document.createElement('a');"
+        f"a.href={text};a.download='salvato.bin';a.click()}}</script>"
+        for name, text in SAVES.items()
+    },
+    **{
+        f"ask/{slug(name)}": f"<script>document.onclick=()=>{{{text}"
+        f".then(yes=>{{if(yes)document.title='{BROKEN}'}})}}</script>"
+        for name, text in CAPABILITIES.items()
+    },
     "file": _CHOOSER.format(""),
     "folder": _CHOOSER.format("webkitdirectory"),
     **{f"script/{slug(name)}": f"<script>{text}</script>" for name, text in SCRIPTS.items()},

@@ -1,18 +1,52 @@
 """Attempts by somebody who already runs programs as the citizen: what a broken browser would give.
 
-On the free PC the same is done by root, who may: so each row's own way works.
+All but those of "command line" run inside a session as the lab starts it. On the free PC the same is done by
+root, who may: so each row's own way works.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from tests.lab.breakouts.table import Attempt, Seat
+from tests.lab.breakouts.table import Attempt, Escape, Seat
 from tests.lab.breakouts.world import ADDRESS, INSIDE, OUTSIDE
 from tests.lab.kiosk import DISPLAY
 
 _CONNECT = "import socket; socket.create_connection(({host!r}, {port}), 3)"
 _SEND = "import socket; s = socket.socket(2, 2); s.sendto(b'x', ({host!r}, {port}))"
+_SEND_6 = (
+    "import socket; s = socket.socket(10, 2);"
+    " s.sendto(b'x', ({host!r}, {port}, 0, socket.if_nametoindex('eth0')))"
+)
+_BROADCAST = (
+    "import socket; s = socket.socket(2, 2); s.setsockopt(1, 6, 1); s.sendto(b'x', ({host!r}, {port}))"
+)
+_RAW = "import socket; socket.socket(17, 3)"
+_ASK_TIME = """
+import socket
+s = socket.socket(2, 2)
+s.settimeout(3)
+s.sendto(b'\\x23' + bytes(47), ({host!r}, {port}))
+s.recv(48)
+"""
+_ASK = """
+import http.client, sys, urllib.parse
+url, proxy = urllib.parse.urlsplit(sys.argv[1]), urllib.parse.urlsplit(sys.argv[2])
+link = http.client.HTTPConnection(proxy.hostname or url.hostname, proxy.port or url.port or 80, timeout=5)
+link.connect()
+if url.scheme == "https":
+    if sys.argv[2]:
+        link.close()
+        link.set_tunnel(url.hostname, url.port)
+        link.connect()
+elif sys.argv[2]:
+    link.request("GET", sys.argv[1])
+    answer = link.getresponse()
+    sys.exit(answer.status in (403, 500, 502, 503))
+"""
+"""Ends well when it gets to the address, through the proxy in the second argument if there is any."""
+_OWN = ("--user", "--map-root-user", "--mount")
+_LAID = "mount -t tmpfs none /etc/chromium/policies 2>/dev/null || mount -t tmpfs none /etc/chromium"
 _UNIX = "import socket; s = socket.socket(1, 1); s.connect({path!r})"
 
 
@@ -28,7 +62,7 @@ def attempts() -> Iterator[Attempt]:
 def _command_line() -> Iterator[Attempt]:
     """Another Chromium, started with flags of the attacker's choice."""
 
-    def starts(*flags: str) -> Callable[[Seat], bool]:
+    def starts(*flags: str) -> Escape:
         def escapes(seat: Seat) -> bool:
             assert seat.screen
             told = [flag.replace(ADDRESS, seat.world.outside) for flag in flags]
@@ -52,7 +86,7 @@ def _command_line() -> Iterator[Attempt]:
     ):
         yield Attempt("command line", name, "a host that is not on the list", starts(*flags), fresh=True)
 
-    def debugging(*flags: str) -> Callable[[Seat], bool]:
+    def debugging(*flags: str) -> Escape:
         def escapes(seat: Seat) -> bool:
             assert seat.screen
             command = ["chromium", "--user-data-dir=/tmp/altro", "--remote-debugging-port=9333", *flags]
@@ -62,14 +96,16 @@ def _command_line() -> Iterator[Attempt]:
 
         return escapes
 
-    yield Attempt("remote debugging", "by its port", "the browser's insides", debugging(), fresh=True)
-    yield Attempt(
-        "remote debugging",
-        "by its port, headless",
-        "the browser's insides",
-        debugging("--headless"),
-        fresh=True,
-    )
+    ports: dict[str, tuple[str, ...]] = {
+        "by its port": (),
+        "by its port, headless": ("--headless",),
+        "by its port, any origin": ("--remote-allow-origins=*",),
+        "by its port, on every address": ("--remote-debugging-address=0.0.0.0",),
+        "by its port, as a test": ("--test-type", "--enable-automation"),
+        "by its port, as a guest": ("--guest",),
+    }
+    for name, more in ports.items():
+        yield Attempt("remote debugging", name, "the browser's insides", debugging(*more), fresh=True)
 
 
 def _lan() -> Iterator[Attempt]:
@@ -79,43 +115,83 @@ def _lan() -> Iterator[Attempt]:
     def outside(seat: Seat) -> str:
         return seat.world.outside
 
-    def tries(text: str, host: Callable[[Seat], str], port: int) -> Callable[[Seat], bool]:
+    def server(seat: Seat) -> str:
+        return seat.world.server
+
+    def tries(text: str, host: Callable[[Seat], str], port: int) -> Escape:
         return lambda seat: seat.run("python3", "-c", text.format(host=host(seat), port=port))
+
+    def row(name: str, escapes: Escape) -> Attempt:
+        return Attempt("the LAN", name, "another machine", escapes, desk=True)
 
     for name, text, host, port in (
         ("ssh of another PC", _CONNECT, neighbour, 22),
         ("the agent of another PC", _CONNECT, neighbour, 7443),
+        ("ssh of the lab's server", _CONNECT, server, 22),
+        ("the time of the lab's server", _ASK_TIME, server, 123),
         ("a web server directly", _CONNECT, outside, 80),
         ("a web server over TLS", _CONNECT, outside, 443),
         ("DNS", _SEND, outside, 53),
         ("QUIC", _SEND, outside, 443),
         ("mDNS", _SEND, lambda _: "224.0.0.251", 5353),
+        ("everybody at once", _BROADCAST, lambda _: "255.255.255.255", 9),
+        ("another PC by IPv6", _SEND_6, lambda _: "ff02::1", 5353),
     ):
-        yield Attempt("the LAN", name, "another machine", tries(text, host, port))
-    yield Attempt(
-        "the LAN", "ping", "another machine", lambda seat: seat.run("ping", "-c1", "-W2", neighbour(seat))
-    )
+        yield row(name, tries(text, host, port))
+    yield row("ping", lambda seat: seat.run("ping", "-c1", "-W2", neighbour(seat)))
+    yield row("packets of its own making", lambda seat: seat.run("python3", "-c", _RAW))
+    for name, url in (
+        ("through the proxy, the neighbour", lambda seat: f"http://{neighbour(seat)}:7443/v1/exchange"),
+        ("through the proxy, a host that is not listed", lambda _: f"http://{OUTSIDE}/by-proxy"),
+        ("through the proxy, a tunnel to ssh", lambda seat: f"https://{server(seat)}:22/"),
+    ):
+        yield row(name, _by_proxy(url))
+
+
+def _by_proxy(url: Callable[[Seat], str]) -> Escape:
+    """As a program does that knows the proxy; on the free PC there is none, and it asks directly."""
+
+    def escapes(seat: Seat) -> bool:
+        proxy = "http://127.0.0.1:8118" if seat.locked else ""
+        return seat.run("python3", "-c", _ASK, url(seat), proxy)
+
+    return escapes
 
 
 def _doors() -> Iterator[Attempt]:
-    def unix(path: str) -> Callable[[Seat], bool]:
+    def row(name: str, lost: str, escapes: Escape) -> Attempt:
+        return Attempt("doors", name, lost, escapes, desk=True)
+
+    def unix(path: str) -> Escape:
         return lambda seat: seat.run("python3", "-c", _UNIX.format(path=path))
 
-    def tcp(host: Callable[[Seat], str]) -> Callable[[Seat], bool]:
-        return lambda seat: seat.run("python3", "-c", _CONNECT.format(host=host(seat), port=7443))
+    def tcp(host: Callable[[Seat], str], port: int) -> Escape:
+        return lambda seat: seat.run("python3", "-c", _CONNECT.format(host=host(seat), port=port))
 
-    yield Attempt("doors", "the enforcer's socket", "the agent", unix("/run/lab-agent/enforcer.sock"))
-    yield Attempt("doors", "systemd's private socket", "the service manager", unix("/run/systemd/private"))
-    yield Attempt("doors", "the agent's port on loopback", "the agent", tcp(lambda _: "127.0.0.1"))
-    yield Attempt(
-        "doors", "the agent's port by the PC's address", "the agent", tcp(lambda seat: seat.machine.address)
-    )
-    yield Attempt(
-        "doors",
-        "a unit of its own by D-Bus",
-        "root",
-        lambda seat: seat.run("systemd-run", "--quiet", "--wait", "--no-ask-password", "true"),
-    )
+    for name, path in (
+        ("the enforcer's socket", "/run/lab-agent/enforcer.sock"),
+        ("systemd's private socket", "/run/systemd/private"),
+        ("the system's bus", "/run/dbus/system_bus_socket"),
+        ("names of the LAN by avahi", "/run/avahi-daemon/socket"),
+        ("the journal", "/run/systemd/journal/stdout"),
+        ("who is signed in, by systemd", "/run/systemd/userdb/io.systemd.DynamicUser"),
+    ):
+        yield row(name, "a service that acts for others", unix(path))
+    for name, host, port in (
+        ("the agent's port on loopback", lambda _: "127.0.0.1", 7443),
+        ("the agent's port by the PC's address", lambda seat: seat.machine.address, 7443),
+        ("ssh on loopback", lambda _: "127.0.0.1", 22),
+        ("the controller by the server's address", lambda seat: seat.world.server, 22),
+    ):
+        yield row(name, "the agent, the controller", tcp(host, port))
+    for name, argv in (
+        ("a unit of its own by D-Bus", ("systemd-run", "--quiet", "--wait", "--no-ask-password", "true")),
+        ("what the journal holds", ("sh", "-c", 'test -n "$(journalctl -n1 -o cat)"')),
+        ("a printer of its own", ("lpadmin", "-p", "breakouts", "-E", "-v", "file:/dev/null")),
+        ("how printing is set up", ("cupsctl", "--debug-logging")),
+        ("the agent's own command", ("lab-agent", "plan")),
+    ):
+        yield row(name, "root, or what others said", _runs(*argv))
 
 
 def _files() -> Iterator[Attempt]:
@@ -125,42 +201,60 @@ def _files() -> Iterator[Attempt]:
         "/var/lib/lab-agent/enforcer/journal.sqlite",
         "/etc/ssh/ssh_host_ed25519_key",
         "/var/log/btmp",
+        "/proc/1/environ",
     ):
-        yield Attempt("others' files", f"read {path}", "what is not its own", _reads(path))
+        yield _on_desk("others' files", f"read {path}", _runs("head", "-c1", path))
     for path in (
-        "/etc/chromium/policies/managed/50-lab-policy.json",
-        "/etc/lab-agent/openbox/rc.xml",
         "/etc/lab-agent/proxy/hosts",
         "/etc/cron.d",
         "/etc/hosts",
+        "/usr/share/chromium/extensions",
+        "/var/lib/lab-agent/start/it.html",
+        "/var/spool/cron/crontabs",
     ):
-        yield Attempt("others' files", f"write {path}", "what is not its own", _writes(path))
+        yield _on_desk("others' files", f"write {path}", _writes(path))
 
 
-def _reads(path: str) -> Callable[[Seat], bool]:
-    return lambda seat: seat.run("head", "-c1", path)
+def _on_desk(group: str, name: str, escapes: Escape) -> Attempt:
+    return Attempt(group, name, "what is not the citizen's own", escapes, desk=True)
 
 
-def _writes(path: str) -> Callable[[Seat], bool]:
+def _writes(path: str) -> Escape:
     # Nothing is changed: whether it could be is the question. On a free PC the folder above stands for it.
-    return lambda seat: seat.run(
-        "sh", "-c", 'p=$0; while [ ! -e "$p" ]; do p=$(dirname "$p"); done; [ -w "$p" ]', path
-    )
+    return _runs("sh", "-c", 'p=$0; while [ ! -e "$p" ]; do p=$(dirname "$p"); done; [ -w "$p" ]', path)
 
 
 def _tampering() -> Iterator[Attempt]:
+    for path in (
+        "/etc/chromium/policies/managed/50-lab-policy.json",
+        "/etc/chromium/policies/recommended/lab.json",
+        "/etc/chromium.d/flags",
+        "/etc/lab-agent/openbox/rc.xml",
+        "/etc/lab-agent/session/environment",
+        "/etc/localtime",
+        "/etc/default/locale",
+        "/etc/systemd/timesyncd.conf.d/90-lab.conf",
+    ):
+        yield _on_desk("tampering", f"write {path}", _writes(path))
+    control = ("systemctl", "--no-ask-password", "kill", "--signal=CONT")
     for name, argv in (
+        ("another policy laid over the lab's", ("unshare", *_OWN, "sh", "-c", _LAID)),
         ("the packet filter", ("nft", "list", "ruleset")),
-        ("stop the agent", ("systemctl", "--no-ask-password", "kill", "--signal=CONT", "lab-agent")),
-        ("stop the log", ("systemctl", "--no-ask-password", "kill", "--signal=CONT", "systemd-journald")),
+        ("stop the agent", (*control, "lab-agent")),
+        ("stop the log", (*control, "systemd-journald")),
         ("a signal to the service manager", ("kill", "-0", "1")),
         ("the time zone of all", ("timedatectl", "--no-ask-password", "set-timezone", "Europe/Rome")),
+        ("who sets the clock", ("timedatectl", "--no-ask-password", "set-ntp", "true")),
+        ("the language of all", ("localectl", "--no-ask-password", "set-locale", "LANG=C.UTF-8")),
+        ("the keyboard of all", ("localectl", "--no-ask-password", "set-x11-keymap", "it")),
         ("kernel parameters", ("sysctl", "-q", "-w", "net.ipv4.conf.lo.log_martians=0")),
         ("another file system", ("mount", "-t", "tmpfs", "none", "/mnt")),
         ("the host's name", ("sh", "-c", "hostname $(hostname)")),
+        ("other processes' memory", ("sh", "-c", "head -c0 /proc/1/mem")),
+        ("another user", ("setpriv", "--reuid=nobody", "true")),
     ):
-        yield Attempt("tampering", name, "what the PC is", _runs(*argv))
+        yield _on_desk("tampering", name, _runs(*argv))
 
 
-def _runs(*argv: str) -> Callable[[Seat], bool]:
+def _runs(*argv: str) -> Escape:
     return lambda seat: seat.run(*argv)

@@ -21,7 +21,16 @@ QUIET_S = 2.0
 """The least time in which a locked PC must show no sign of it; otherwise twice what the control took."""
 
 STRIP = (SIZE[0] // 2, 12)
+MIDDLE = (SIZE[0] // 2, SIZE[1] // 2)
 GREEN = (30, 125, 50)
+
+FLAGS = ("--disable-features=InsecureDownloadWarnings",)
+"""Without it Chromium keeps back what comes over plain HTTP, and a control could not download."""
+SECURE = (f"--unsafely-treat-insecure-origin-as-secure=http://{INSIDE}", "--test-type")
+"""The allowed site as if it had a certificate: only such pages may ask for devices and files."""
+RC = "/etc/lab-agent/openbox/rc.xml"
+FREE_RC = "/run/free-rc.xml"
+"""openbox's own defaults, with Chromium maximised below a strip as on a locked PC: a mouse finds it."""
 
 
 @dataclass
@@ -32,9 +41,10 @@ class Seat:
     world: World
     locked: bool
     patience: float = CONTROL_S
+    flags: tuple[str, ...] = ()
     _stack: ExitStack = field(default_factory=ExitStack)
-    _kiosk: Kiosk | None = None
-    _since: int = 0
+    _screen: Kiosk | None = None
+    _since: dict[str, int] = field(default_factory=dict)
 
     def __enter__(self) -> Self:
         return self
@@ -50,37 +60,50 @@ class Seat:
     @property
     def screen(self) -> Kiosk:
         """The screen with Chromium on it, there from the first time it is wanted on."""
-        if self._kiosk is None:
-            self._kiosk = self._stack.enter_context(
-                kiosk(self.machine, f"http://{INSIDE}/start", rc=RC if self.locked else FREE_RC, flags=FLAGS)
-            )
-        return self._kiosk
+        if self._screen is None:
+            self._screen = self._sit()
+        return self._screen
+
+    def _sit(self) -> Kiosk:
+        rc = RC if self.locked else FREE_RC
+        return self._stack.enter_context(
+            kiosk(self.machine, f"http://{INSIDE}/start", rc=rc, flags=(*FLAGS, *self.flags))
+        )
 
     def close(self) -> None:
         """The citizen leaves."""
         self._stack.close()
-        self._kiosk = None
+        self._screen = None
 
-    def begin(self) -> None:
-        """From here on what is heard outside counts."""
-        self._since = len(self.world.heard())
+    def begin(self, flags: tuple[str, ...] = ()) -> None:
+        """From here on what is heard at the sites counts; `flags` are those the browser has."""
+        if flags != self.flags:
+            self.close()
+            self.flags = flags
+        self._since = {name: len(self.world.heard(name)) for name in (INSIDE, OUTSIDE)}
 
     def open(self, page: str) -> None:
         """Open a page of the allowed site and wait until it is there."""
         self.screen.go(f"http://{INSIDE}/{page}")
         self.screen.shows(title(page), 5)
 
+    def clicked(self, page: str) -> None:
+        """Open a page of the allowed site and click into it."""
+        self.open(page)
+        self.screen.click(*MIDDLE)
+
     def download(self, path: str) -> None:
         """Ask the allowed site for something that is no page."""
         self.screen.go(f"http://{INSIDE}{path}")
 
-    def reached(self) -> bool:
-        """Whether the site outside has heard anything of this PC, within the patience."""
-        return self.wait(lambda: bool(self._heard()))
+    def reached(self, part: str = "", *, site: str = OUTSIDE) -> bool:
+        """Whether the site outside (or another) has heard `part` of this PC, within the patience."""
+        return self.wait(lambda: any(part in line for line in self._heard(site)))
 
-    def _heard(self) -> Sequence[str]:
+    def _heard(self, name: str) -> Sequence[str]:
         mine = f"{self.machine.address} "
-        return [line for line in self.world.heard()[self._since :] if line.startswith(mine)]
+        lines = self.world.heard(name)[self._since.get(name, 0) :]
+        return [line for line in lines if line.startswith(mine)]
 
     def shows(self, *titles: str) -> bool:
         """Whether a window has a title that begins so, within the patience."""
@@ -95,11 +118,8 @@ class Seat:
         return not self.machine.run(argv, user=self.user, check=False, timeout=30).returncode
 
 
-FLAGS = ("--disable-features=InsecureDownloadWarnings",)
-"""Without it Chromium keeps back what comes over plain HTTP, and a control could not download."""
-RC = "/etc/lab-agent/openbox/rc.xml"
-FREE_RC = "/run/free-rc.xml"
-"""openbox's own defaults, with Chromium maximised below a strip as on a locked PC: a mouse finds it."""
+Escape = Callable[[Seat], bool]
+"""Tries a way out; whether it got there."""
 
 
 @dataclass(frozen=True)
@@ -109,9 +129,13 @@ class Attempt:
     group: str
     name: str
     lost: str
-    escapes: Callable[[Seat], bool]
+    escapes: Escape
     fresh: bool = False
     """Whether it may leave windows behind, so that the next one needs a new screen."""
+    flags: tuple[str, ...] = ()
+    """What the browser is started with besides."""
+    desk: bool = False
+    """Whether it is tried in a session as the lab starts and ends it (tests/lab/breakouts/desk.py)."""
 
     def __str__(self) -> str:
         return f"{self.group}: {self.name}"
@@ -130,19 +154,17 @@ def judge(attempt: Attempt, free: Seat, locked: Seat) -> Verdict:
     if attempt.fresh:
         free.close()
         locked.close()
-    free.begin()
+    free.begin(attempt.flags)
     began = time.monotonic()
     got_out = attempt.escapes(free)
     took = time.monotonic() - began
+    if attempt.fresh:
+        free.close()
     if not got_out:
         return Verdict.NO_CONTROL
     locked.patience = max(QUIET_S, 2 * took)
-    locked.begin()
+    locked.begin(attempt.flags)
     verdict = Verdict.BROKE if attempt.escapes(locked) else Verdict.HELD
     if attempt.fresh:
-        free.close()
         locked.close()
     return verdict
-
-
-__all__ = ["GREEN", "OUTSIDE", "STRIP", "Attempt", "Seat", "Verdict", "judge"]

@@ -21,16 +21,17 @@ Page = tuple[str, Mapping[str, str], str]
 
 @dataclass(frozen=True)
 class World:
-    """Both sites while they run and a third PC: their addresses, and what the outside one has heard."""
+    """Both sites while they run, the lab's server and a third PC: addresses, and what each site has heard."""
 
     inside: str
     outside: str
+    server: str
     neighbour: str
-    log: Path
+    run: Path
 
-    def heard(self) -> list[str]:
-        """A line for whoever asked the site outside for anything: client, port, what."""
-        return self.log.read_text().splitlines()
+    def heard(self, name: str) -> list[str]:
+        """A line for whoever asked a site for anything: client, port, what."""
+        return (self.run / f"{name}.log").read_text().splitlines()
 
 
 @contextmanager
@@ -48,7 +49,7 @@ def world(server: Machine, net: str, pages: Mapping[str, Page], neighbour: str) 
             stack.enter_context(server.popen(["python3", "-c", SERVE, spec]))
             if not wait_until(seen.exists, timeout=20):
                 raise AssertionError(f"the site {name} did not start")
-        yield World(inside, outside, neighbour, server.root / f"run/{OUTSIDE}.log")
+        yield World(inside, outside, server.address, neighbour, server.root / "run")
 
 
 @contextmanager

@@ -48,6 +48,16 @@ LAYERS = st.fixed_dictionaries(
                 "max_documents": st.integers(1, 2000),
             },
         ),
+        "kiosk_user": st.none() | st.just({"access": "closed"}),
+        "sound": st.none() | st.fixed_dictionaries({}, optional={"level": st.integers(0, 100)}),
+        "locale": st.none()
+        | st.fixed_dictionaries(
+            {},
+            optional={
+                "language": st.sampled_from(["it", "ro"]),
+                "keyboard": st.sampled_from(["it", "gb"]),
+            },
+        ),
         "boot": st.none() | st.fixed_dictionaries({}, optional={"menu_s": st.integers(0, 60)}),
         "printing": st.none()
         | st.fixed_dictionaries(

@@ -1,0 +1,97 @@
+"""Attempts to come at files: choosers, downloads, what prints into a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from tests.lab.breakouts.chords import pressed
+from tests.lab.breakouts.pages import DOWNLOADS, PICKERS, SAVES, slug
+from tests.lab.breakouts.table import SECURE, Attempt, Escape, Seat
+from tests.lab.rig.host import wait_until
+
+_CHOOSER = ("Open", "Save", "Select", "Apri", "Salva", "Seleziona")
+_FOLDERS, _FILE = "the PC's folders", "a file on the PC"
+
+
+def attempts() -> Iterator[Attempt]:
+    """All of them."""
+    for chord in ("ctrl+o", "ctrl+s"):
+        yield Attempt("file choosers", chord, _FOLDERS, pressed(chord, *_CHOOSER), fresh=True)
+    for page in ("file", "folder"):
+        yield Attempt("file choosers", f"a page asks for a {page}", _FOLDERS, _asks(page), fresh=True)
+    for name in PICKERS:
+        yield Attempt(
+            *("file choosers", name, _FOLDERS, _asks(f"picker/{slug(name)}")), fresh=True, flags=SECURE
+        )
+    for path in DOWNLOADS:
+        name = path.rpartition("/")[2]
+        yield Attempt("downloads", name, _FILE, _downloads(lambda seat, path=path: seat.download(path)))  # type: ignore[misc]  # mypy cannot infer a lambda's default
+    for name in SAVES:
+        page = f"save/{slug(name)}"
+        yield Attempt("downloads", name, _FILE, _downloads(lambda seat, page=page: seat.clicked(page)))  # type: ignore[misc]  # as above
+    yield from _prints()
+
+
+def _prints() -> Iterator[Attempt]:
+    lost = "a dialogue that writes files"
+    system = ("Print", "Stampa")
+    yield Attempt("print dialogs", "GTK's own", lost, pressed("ctrl+shift+p", *system), fresh=True)
+    yield Attempt(
+        *("print dialogs", "GTK's own, from the preview", lost, _then("ctrl+p", "ctrl+shift+p", system)),
+        fresh=True,
+    )
+    yield Attempt("print dialogs", "saved as PDF", lost, _then("ctrl+p", "Return", _CHOOSER), fresh=True)
+    yield Attempt(
+        "print dialogs", "saved as PDF, asked by a page", lost, _then("", "Return", _CHOOSER), fresh=True
+    )
+    yield Attempt(
+        *("print dialogs", "GTK's own, asked by a page", lost, _then("", "", system)),
+        fresh=True,
+        flags=("--disable-print-preview",),
+    )
+
+
+def _then(chord: str, again: str, titles: tuple[str, ...]) -> Escape:
+    """Print by a chord (or by the page itself), then press something until a window comes."""
+
+    def escapes(seat: Seat) -> bool:
+        seat.clicked("start" if chord else "print")
+        if chord:
+            seat.screen.key(chord)
+
+        def comes() -> bool:
+            if again:
+                seat.screen.key(again)
+            return wait_until(
+                lambda: any(one.startswith(titles) for one in seat.screen.titles()), timeout=1, every=0.2
+            )
+
+        return seat.wait(comes)
+
+    return escapes
+
+
+def _asks(page: str) -> Escape:
+    def escapes(seat: Seat) -> bool:
+        seat.clicked(page)
+        return seat.shows(*_CHOOSER)
+
+    return escapes
+
+
+def _downloads(act: Callable[[Seat], None]) -> Escape:
+    def files(seat: Seat) -> str:
+        # Whatever its name: what Chromium thinks dangerous is there as well, as "Unconfirmed".
+        return seat.machine.run(
+            ["find", "/home/kiosk/Downloads", "-type", "f", "-size", "+0"], check=False
+        ).stdout
+
+    def escapes(seat: Seat) -> bool:
+        before = files(seat)
+        act(seat)
+        # A forbidden download may leave a file for a moment, before its headers are judged.
+        return seat.wait(lambda: files(seat) != before) and not wait_until(
+            lambda: files(seat) == before, timeout=2, every=0.2
+        )
+
+    return escapes
