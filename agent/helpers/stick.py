@@ -77,7 +77,7 @@ def take_in(source: Path, into: Path, *, work: Path, rules: Rules, tell: Teller,
     medium = open_medium(source, work)
     folders: dict[str, Path] = {"": into}
     taken: dict[Path, set[str]] = {}
-    for entry in _walk(medium, until):
+    for entry in _walk(medium, tell, until):
         kind = stick.kind_of(entry.name, rules.documents)
         if kind is None:
             tell.left("kind")
@@ -109,8 +109,11 @@ def take_in(source: Path, into: Path, *, work: Path, rules: Rules, tell: Teller,
                     part.unlink(missing_ok=True)
 
 
-def _walk(medium: Medium, until: float) -> Iterator[Entry]:
-    """The files of a medium, top folder first, within the limits for folders, names, depth and time."""
+def _walk(medium: Medium, tell: Teller, until: float) -> Iterator[Entry]:
+    """The files of a medium, top folder first, within the limits for folders, names, depth and time.
+
+    What is beyond them, or cannot be read, is told as left.
+    """
     waiting, seen, names = deque([""]), 0, 0
     while waiting and seen < stick.FOLDERS:
         folder = waiting.popleft()
@@ -118,10 +121,12 @@ def _walk(medium: Medium, until: float) -> Iterator[Entry]:
         try:
             entries = medium.entries(folder)
         except Unreadable:
+            tell.left("unreadable")
             continue
         for entry in entries:
             names += 1
             if names > stick.ENTRIES:
+                tell.left("many")
                 return
             if time.monotonic() > until:
                 raise MediumError("time")
@@ -132,6 +137,10 @@ def _walk(medium: Medium, until: float) -> Iterator[Entry]:
                 yield entry
             elif path.count("/") < stick.DEPTH:
                 waiting.append(path)
+            else:
+                tell.left("many")
+    if waiting:
+        tell.left("many")
 
 
 def _folder(path: str, folders: dict[str, Path], taken: dict[Path, set[str]]) -> Path:

@@ -36,7 +36,10 @@ UNITS = (
     "lab-screen.service",
     "lab-desktop.service",
     "lab-bar.service",
+    "lab-files.service",
     "lab-session.service",
+    "lab-stick-import@.service",
+    "lab-stick-export@.service",
     "lab-wipe.service",
     "lab-kiosk.slice",
 )
@@ -136,10 +139,14 @@ def _back(path: str, known: FileState | None) -> tuple[Action, ...]:
 
 
 def _start_anew(wrong: list[str]) -> tuple[Action, ...]:
-    """Units that may run with drop-ins that were not the lab's. A mask changes nothing of what runs."""
+    """Units that may run with drop-ins that were not the lab's. A mask changes nothing of what runs.
+
+    A template (@) has nothing of its own that runs, and its instances last for seconds.
+    """
     folders = {path.rpartition("/")[0].rpartition("/")[2] for path in wrong}
     shared = not folders.isdisjoint(_SHARED)
-    touched = [unit for unit in UNITS if unit.endswith(".service") and (shared or f"{unit}.d" in folders)]
+    services = (unit for unit in UNITS if unit.endswith(".service") and "@" not in unit)
+    touched = [unit for unit in services if shared or f"{unit}.d" in folders]
     return (Run(argv=("systemctl", "try-restart", *touched), timeout_s=60),) if touched else ()
 
 

