@@ -111,7 +111,7 @@ CAPABILITIES = {
         name: _STATE.format(name)
         for name in (
             *("geolocation", "notifications", "camera", "microphone", "clipboard-read", "idle-detection"),
-            *("window-management", "local-fonts", "midi", "accelerometer"),
+            *("window-management", "local-fonts", "accelerometer"),
         )
     },
     "a USB device": _ASKED.format("navigator.usb.requestDevice({filters:[]})"),
