@@ -118,9 +118,6 @@ CAPABILITIES = {
     "a keyboard or mouse of its own": _ASKED.format("navigator.hid.requestDevice({filters:[]})"),
     "a serial port": _ASKED.format("navigator.serial.requestPort()"),
     "the screen": _ASKED.format("navigator.mediaDevices.getDisplayMedia()"),
-    "to be a program of the PC's for mail": _ASKED.format(
-        "new Promise(()=>navigator.registerProtocolHandler('mailto','/?%s'))"
-    ),
 }
 """Name and an expression: a promise of whether the page gets it, or may ask for it."""
 
