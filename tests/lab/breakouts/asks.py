@@ -25,8 +25,9 @@ _FILES = {
 """On both PCs: an extension that calls the allowed site, and a program for three kinds of address."""
 
 _BY_PIPE = """
-import json, os, subprocess, sys
-(theirs, ours), (read, write) = os.pipe(), os.pipe()
+import fcntl, json, os, subprocess, sys
+ends = (*os.pipe(), *os.pipe())
+theirs, ours, read, write = (fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in ends)
 os.dup2(theirs, 3); os.dup2(write, 4)
 os.set_inheritable(3, True); os.set_inheritable(4, True)
 browser = subprocess.Popen(["chromium", *sys.argv[2:]], pass_fds=(3, 4))
