@@ -19,10 +19,12 @@ _FILES = {
     HANDLER: f'#!/bin/sh\necho "$1" >> {LAUNCHED}\n',
     "/usr/share/applications/breakouts.desktop": f"[Desktop Entry]\nType=Application\nName=Breakouts\n"
     f"Exec={HANDLER} %u\nMimeType=x-scheme-handler/mailto;x-scheme-handler/tel;x-scheme-handler/esterno;\n",
+    "/etc/chromium/policies/recommended/breakouts.json": '{"DefaultPopupsSetting": 1}',
     "/usr/share/applications/mimeapps.list": "[Default Applications]\n"
     + "".join(f"x-scheme-handler/{scheme}=breakouts.desktop\n" for scheme in ("mailto", "tel", "esterno")),
 }
-"""On both PCs: an extension that calls the allowed site, and a program for three kinds of address."""
+"""On both PCs: an extension that calls the allowed site, a program for three kinds of address, and a browser
+whose last user has let pages open windows (Chromium's own default does not)."""
 
 _BY_PIPE = """
 import fcntl, json, os, subprocess, sys
