@@ -6,7 +6,7 @@ ROOT := $(shell if [ "$$(id -u)" = 0 ]; then echo yes; elif sudo -n true 2>/dev/
 SUDO := $(if $(filter sudo,$(ROOT)),sudo,)
 PACKAGES := python3-venv
 ifneq ($(ROOT),no)
-PACKAGES += postgresql faketime
+PACKAGES += postgresql faketime mtools dosfstools ntfs-3g
 endif
 
 .PHONY: help lab lab-down venv packages test test-long lint types imports check bench breakouts clean

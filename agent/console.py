@@ -9,6 +9,7 @@ from pathlib import Path
 
 from agent.clock import since_boot
 from agent.core.changes import Change, Effect, Forget, LoadRules, MakeLink, Reload, Remember, Run, SetKernel
+from agent.core.held import HeldState, read_held
 from agent.core.messages import Call, Leave, Left, Refused, Return
 from agent.core.reconcile import whole_plan
 from agent.host import Host
@@ -64,17 +65,19 @@ def _plan(paths: Paths, desired: Path | None, as_json: bool) -> int:
         file.parent.stat()  # a folder that is not for us is another mistake than one that is not there
         return _failed(_("the agent has never run here; start it first (systemctl start lab-enforcer)"))
     signed, owned = Journal.peek(file)
-    wanted = Resources()
+    held = HeldState(None)
     if desired is not None:
         try:
-            wanted = decode(DesiredState, desired.read_bytes()).resources
+            held = HeldState(decode(DesiredState, desired.read_bytes()))
         except OSError as error:
             return _failed(_("{file} cannot be read: {why}").format(file=desired, why=error.strerror))
         except ContractError as error:
             return _failed(_("{file} is not a desired state: {why}").format(file=desired, why=error))
     elif signed is not None:
-        wanted = decode(DesiredState, signed.payload).resources
-    plan = whole_plan(KINDS, wanted, owned, Host(paths.root))
+        held = read_held(signed.payload)
+    wanted = Resources() if held.desired is None else held.desired.resources
+    kinds = (kind for kind in KINDS if held.is_ours_to_keep(kind.NAME))
+    plan = whole_plan(kinds, wanted, owned, Host(paths.root))
     if as_json:
         _say(encode(plan).decode())
     elif not plan:

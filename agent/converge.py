@@ -23,6 +23,8 @@ class Outcome(Message, frozen=True):
     done: Plan
     failed: Change | None = None
     reason: Sentence | None = None
+    advice: Plan = ()
+    """What a technician may want to mend; the PC is as wanted without it."""
 
     @property
     def converged(self) -> bool:
@@ -41,23 +43,33 @@ def converge(kinds: Iterable[Kind], wanted: Resources, host: Host, memory: Memor
     done: list[Change] = []
     for _ in range(ROUNDS):
         plan = whole_plan(kinds, wanted, memory.owned(), host)
-        if not plan:
-            return Outcome(done=tuple(done))
-        possible = [change for change in plan if change.actions]
-        if not possible:  # what is left only a person can change
-            return Outcome(done=tuple(done), failed=plan[0], reason=plan[0].why)
-        for change in possible:
+        doable = [change for change in plan if change.actions]
+        if not doable:
+            return _as_far_as_we_can(done, plan)
+        for change in doable:
             try:
                 for action in change.actions:
                     act(action, host, memory)
             except ActionFailed as error:
                 return Outcome(done=tuple(done), failed=change, reason=error.sentence)
             done.append(change)
-    left = whole_plan(kinds, wanted, memory.owned(), host)
+    plan = whole_plan(kinds, wanted, memory.owned(), host)
+    left = [change for change in plan if change.actions]
     if not left:
-        return Outcome(done=tuple(done))
+        return _as_far_as_we_can(done, plan)
     reason = sentence("{subject} does not stay as set: {why}", subject=left[0].subject, why=left[0].why)
     return Outcome(done=tuple(done), failed=left[0], reason=reason)
+
+
+def _as_far_as_we_can(done: Iterable[Change], left: Plan) -> Outcome:
+    """What came of it where nothing is left that the agent can do."""
+    hindrances = [change for change in left if not change.advice]
+    return Outcome(
+        done=tuple(done),
+        failed=hindrances[0] if hindrances else None,
+        reason=hindrances[0].why if hindrances else None,
+        advice=tuple(change for change in left if change.advice),
+    )
 
 
 def act(action: Action, host: Host, memory: Memory) -> None:

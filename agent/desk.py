@@ -3,9 +3,12 @@
 import os
 from collections.abc import Callable
 
+from msgspec.structs import replace
+
 from agent.core.citizen import CitizenAsk, CitizenState, call_told, citizen_state
 from agent.ports import Clock
 from agent.session_runner import Sessions
+from agent.sticks import Sticks
 from contract.desired import Session
 from contract.exchange import CommandResult
 from contract.sentence import sentence
@@ -23,21 +26,27 @@ class Desk:
         *,
         offer: Callable[[], Session | None],
         well: Callable[[], bool],
+        sticks: Sticks,
     ) -> None:
         self._sessions = sessions
         self._clock = clock
         self._offer = offer
         self._well = well
+        self._sticks = sticks
 
     def state(self) -> CitizenState:
         """What the session bar shows."""
         offer = self._offer()
-        return citizen_state(
+        state = citizen_state(
             self._sessions.sitting,
             well=self._well(),
             language="it" if offer is None else offer.language,
             monotonic=self._clock.monotonic(),
         )
+        if state.state != "active":
+            return state
+        said = self._sticks.told() if self._sticks.busy else state.sentence or self._sticks.told()
+        return replace(state, sentence=said, stick=self._sticks.ready)
 
     def ask(self, ask: CitizenAsk) -> None:
         """Do what was pressed where that makes sense now; the next state tells. Raises JournalError."""
@@ -49,6 +58,8 @@ class Desk:
                 sessions.start(os.urandom(16).hex())
             case "end" if sessions.sitting.phase in ("reserved", "active"):
                 sessions.end()
+            case "save" if sessions.sitting.phase == "active":
+                self._sticks.save()
             case "help" | "more-time":
                 sessions.call(ask.ask)
 

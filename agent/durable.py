@@ -1,6 +1,7 @@
 """Files and directories that are on the disk when the call returns, with the rights that were asked for."""
 
 import os
+import stat
 from pathlib import Path
 
 
@@ -16,6 +17,19 @@ def make_directory(path: Path, mode: int) -> None:
         path.mkdir(mode, exist_ok=True)
     finally:
         os.umask(before)
+
+
+def own(path: Path, mode: int) -> None:
+    """Make a directory that was there ours, with this mode. Raises OSError for what is no directory."""
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        about = os.fstat(handle)
+        if about.st_uid != os.geteuid():
+            os.fchown(handle, os.geteuid(), os.getegid())
+        if stat.S_IMODE(about.st_mode) != mode:
+            os.fchmod(handle, mode)
+    finally:
+        os.close(handle)
 
 
 def write_synced(path: Path, content: bytes, mode: int) -> None:

@@ -102,6 +102,15 @@ class Host:
         except (FileNotFoundError, NotADirectoryError):
             return None
 
+    def directory(self, path: str) -> int | None:
+        """See Reader."""
+        try:
+            about = os.lstat(self._prefix + path)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        ours = stat.S_ISDIR(about.st_mode) and about.st_uid == self._uid
+        return stat.S_IMODE(about.st_mode) if ours else None
+
     def kernel(self, key: str) -> str | None:
         """See Reader."""
         try:
@@ -172,6 +181,7 @@ class Host:
                     durable.sync_directory(self._at(path).parent)
                 case MakeDirectory(path, mode):
                     durable.make_directory(self._at(path), mode)
+                    durable.own(self._at(path), mode)
                 case RemoveDirectory(path):
                     self._remove_directory(self._at(path))
                 case SetKernel(key, value):

@@ -25,10 +25,12 @@ CREATE TABLE IF NOT EXISTS owned (
     kind TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (kind, key)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS commands (
     id TEXT PRIMARY KEY, result BLOB NOT NULL, done_at TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS received (id TEXT PRIMARY KEY, issued_at TEXT NOT NULL) WITHOUT ROWID;
 """
 
 COMMANDS_KEPT = 1000
-"""Results of commands that are kept to answer a repeat; the lab repeats for days at most."""
+"""Commands that are kept to answer a repeat; the lab repeats for days at most. None that is as old as one
+that was forgotten is taken any more: nobody could say whether it was done."""
 
 
 class JournalError(Told):
@@ -36,12 +38,13 @@ class JournalError(Told):
 
 
 class Journal:
-    """One station's journal in the file `path`; made if it is not there.
+    """One station's journal in the file `path`; made if it is not there. `kept`: commands it remembers.
 
     Raises JournalError from every method when the disk is full or broken.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, kept: int = COMMANDS_KEPT) -> None:
+        self._kept = kept
         path.parent.mkdir(0o700, parents=True, exist_ok=True)
         self.set_aside: Path | None = None
         """Where a journal that could not be read was moved to; None as a rule."""
@@ -169,12 +172,46 @@ class Journal:
                 sentence("the journal holds a result that cannot be read: {detail}", detail=str(error))
             ) from None
 
+    def receive(self, command: str, issued_at: datetime, now: datetime) -> bool:
+        """A command has come that is not done yet; whether it may be, or could be one that was forgotten.
+
+        Whoever holds what the lab once signed can bring it again at any time.
+        """
+        text = issued_at.astimezone(UTC).isoformat(timespec="microseconds")
+        try:
+            known = self._db.execute("SELECT 1 FROM received WHERE id = ?", (command,)).fetchone()
+        except sqlite3.Error as error:
+            raise JournalError(_unreadable(error)) from None
+        if known is not None:
+            return True
+        if text <= self._facts.get("forgotten", ""):
+            return False
+        with self._writing(now):
+            self._db.execute("INSERT INTO received VALUES (?, ?)", (command, text))
+            gone = self._db.execute(
+                "SELECT id, issued_at FROM received ORDER BY issued_at DESC, id LIMIT -1 OFFSET ?",
+                (self._kept,),
+            ).fetchall()
+            for known_id, _issued in gone:
+                self._db.execute("DELETE FROM received WHERE id = ?", (known_id,))
+                self._db.execute("DELETE FROM commands WHERE id = ?", (known_id,))
+            if gone:
+                self._set("forgotten", max(gone[0][1], self._facts.get("forgotten", "")))
+        return True
+
+    def refuse(self, result: CommandResult, now: datetime) -> None:
+        """A command was not done, and will not be when it comes again."""
+        with self._writing(now):
+            self._record(result, now)
+
     def begin_unpairing(self, result: CommandResult | None, now: datetime) -> None:
         """In one step: the lab wants nothing any more, and the unpairing has to be finished."""
         with self._writing(now):
             self._db.execute("DELETE FROM desired")
             self._set("applied", "0")
             self._set("unpairing", now.isoformat())
+            self._db.execute("DELETE FROM facts WHERE name = 'forgotten'")
+            self._facts.pop("forgotten", None)  # those to come name another pairing
             if result is not None:
                 self._record(result, now)
 
@@ -225,10 +262,6 @@ class Journal:
     def _record(self, result: CommandResult, now: datetime) -> None:
         self._db.execute(
             "INSERT OR REPLACE INTO commands VALUES (?, ?, ?)", (result.id, encode(result), now.isoformat())
-        )
-        self._db.execute(
-            "DELETE FROM commands WHERE id NOT IN (SELECT id FROM commands ORDER BY done_at DESC LIMIT ?)",
-            (COMMANDS_KEPT,),
         )
 
     def _set(self, name: str, value: str) -> None:

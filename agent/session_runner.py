@@ -9,7 +9,9 @@ import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
+from agent.core.held import read_sitting
 from agent.core.proof import WipeTask
 from agent.core.session import (
     Answered,
@@ -46,7 +48,7 @@ from contract.wire import ContractError, decode, encode
 WIPE_UNIT = "lab-wipe.service"
 _SYSTEMCTL = {
     Effect.START: ("start", SESSION_UNIT),
-    Effect.STOP: ("stop", SESSION_UNIT),
+    Effect.STOP: ("start", WIPE_UNIT),  # which first looks at the session that lives, and then stops it
     Effect.WIPE: ("start", WIPE_UNIT),
 }
 
@@ -96,7 +98,7 @@ class Sessions:
         self._ready = False
         """Whether the last look at the PC found it as it shall be, and nothing was asked for since."""
         self._boot = _boot(paths.run / "boot")
-        self.sitting = decode(Sitting, journal.sitting) if journal.sitting else Sitting()
+        self.sitting = read_sitting(journal.sitting)
         booted = step(self.sitting, Booted(self._boot))
         try:
             self._to(booted, None)
@@ -184,6 +186,8 @@ class Sessions:
                 self._happened(Stopped())
             case Effect.WIPE:
                 self._happened(Wiped(self._proof() if well else None))
+                if self.sitting.phase == "available":
+                    (self._paths.run / "wipe.json").unlink(missing_ok=True)  # a shutdown has nothing to do
         self.look()
 
     def _happened(self, event: Event, result: CommandResult | None = None) -> bool:
@@ -208,12 +212,14 @@ class Sessions:
             match effect:
                 case Effect.START:
                     self._write_token()
+                    write_private(task, encode(self._task("wipe")))  # for a shutdown while it lasts
                 case Effect.STOP:
                     token.unlink(missing_ok=True)  # the unit cannot be started without it
+                    write_private(task, encode(self._task("look")))
                 case Effect.WIPE:
                     token.unlink(missing_ok=True)
                     told.unlink(missing_ok=True)
-                    write_private(task, encode(self._task()))
+                    write_private(task, encode(self._task("wipe")))
             process = self._host.start(("systemctl", *_SYSTEMCTL[effect]))
         except (OSError, ActionFailed) as error:
             self._log(f"session: {effect.value}: {error}")  # the next look tries again
@@ -225,10 +231,10 @@ class Sessions:
         said = session_environment(sitting.session, self._offer, sitting.language)
         write_private(self._paths.run / "session.env", said.encode())
 
-    def _task(self) -> WipeTask:
+    def _task(self, stage: Literal["look", "wipe"]) -> WipeTask:
         sitting, now = self.sitting, datetime.now(UTC)
         since = oldest(sitting, now, self._boot, self._clock.monotonic())
-        return WipeTask(session=sitting.session, user=self._user, since=since)
+        return WipeTask(session=sitting.session, user=self._user, since=since, stage=stage)
 
     def _proof(self) -> Proof | None:
         try:

@@ -11,10 +11,12 @@ import pwd
 from collections.abc import Callable, Iterable
 from datetime import datetime
 
-from agent.converge import Outcome, converge
+from agent import telling
+from agent.converge import converge
 from agent.core.browser import PACKAGE, other_version
 from agent.core.changes import Kind
 from agent.core.citizen import CitizenAsk, call_told
+from agent.core.held import HeldState, read_held
 from agent.core.messages import Delivered, EnforcerState, Performed, Refused
 from agent.core.proof import unclean
 from agent.core.session import WHY_NOT, Sitting
@@ -27,6 +29,8 @@ from agent.ports import Clock
 from agent.seal import SealBroken, check_seal, not_for_us
 from agent.session_runner import Sessions
 from agent.settings import Paths, Settings
+from agent.sticks import Sticks
+from agent.telling import Looked
 from agent.trust import Trust, TrustStore, write_private
 from contract.desired import DesiredState, Resources
 from contract.exchange import Command, CommandResult, Signed
@@ -40,6 +44,7 @@ NOTHING = Resources()
 
 _UNPAIRED = sentence("this station is not paired")
 _PAIRED = sentence("this station is paired; unpair it first (lab-agent unpair, as root)")
+_TOO_OLD = sentence("it is older than orders that this PC no longer remembers; give it again")
 _BEGINS = sentence("the session begins")
 _STARTED = sentence("the last session has started")
 _DID_NOT_START = sentence("the last session did not start; on the PC, see journalctl -u lab-session")
@@ -72,14 +77,21 @@ class Station:
         self._conditions: dict[ConditionType, Condition] = {}
         self.trust: Trust | None = None
         self.pairing: Pairing | None = None
-        self.desired: DesiredState | None = None
+        self._held = HeldState(None)
         self._told = Sitting()
         self.version = 0
         """Grows with every change of `state`."""
         self.sessions = Sessions(
             user=settings.kiosk_user, paths=paths, host=host, journal=journal, clock=clock, log=log
         )
-        self.desk = Desk(self.sessions, clock, offer=lambda: self.wanted.session, well=lambda: self._well)
+        self._sticks = Sticks(host, log)
+        self.desk = Desk(
+            self.sessions,
+            clock,
+            offer=lambda: self.wanted.session,
+            well=lambda: self._well,
+            sticks=self._sticks,
+        )
         self.payments = Payments(journal=journal, clock=clock, sitting=lambda: self.sessions.sitting, log=log)
         if journal.unpairing:
             self._finish_leaving()
@@ -87,6 +99,11 @@ class Station:
         if journal.set_aside is not None:
             kept = sentence("a damaged journal is kept as {path}", path=str(journal.set_aside))
             self._say("JournalFailed", True, "SetAside", kept)
+
+    @property
+    def desired(self) -> DesiredState | None:
+        """What some lab wants, as far as it can be read."""
+        return self._held.desired
 
     @property
     def wanted(self) -> Resources:
@@ -121,6 +138,7 @@ class Station:
 
         A drift that was repaired is told, with what it was.
         """
+        self._sticks.look()
         revision = 0 if self.desired is None else self.desired.revision
         fresh = revision != self._journal.applied
         try:
@@ -128,14 +146,19 @@ class Station:
                 return True  # first the session ends and is wiped, then the PC is let go
             # While a wipe lasts the screen is its own: it restarts it.
             wiping = self.sessions.sitting.phase == "wiping"
-            kinds = (kind for kind in self._kinds if not (wiping and kind.NAME == "session"))
+            kinds = (
+                kind
+                for kind in self._kinds
+                if self._held.is_ours_to_keep(kind.NAME) and not (wiping and kind.NAME == "session")
+            )
             opening = self.payments.now if self.wanted.payment is not None else None
             wanted = self.wanted if opening is None else self.wanted.paying()
             outcome = converge(kinds, wanted, self._host, self._journal)
-            self.sessions.settled(outcome.converged)
+            whole = outcome.converged and not self._held.unread
+            self.sessions.settled(whole)
             self._tell_session()
             self._tell_browser()
-            if outcome.converged:
+            if whole:
                 fresh = self.payments.found(opening) or fresh
                 self._journal.set_applied(revision, self._clock.now())
                 if fresh:  # told also where no condition has anything else to say than before
@@ -149,7 +172,7 @@ class Station:
             still = sentence("nothing is changed while the journal cannot be written")
             self._say("Converged", False, "JournalFailed", still)
             return False
-        self._tell(outcome, revision, fresh)
+        self._tell(Looked(outcome, revision, self._held.unread, fresh))
         return outcome.converged
 
     def deliver(self, signed: Signed) -> Delivered:
@@ -186,7 +209,7 @@ class Station:
             return Delivered(
                 accepted=False, revision=0 if held is None else held.revision, message=error.sentence
             )
-        self.desired = desired
+        self._held = HeldState(desired)
         self._log(f"revision {desired.revision} (profile {desired.profile}) is wanted")
         self._conditions.pop("DesiredRefused", None)
         self.version += 1
@@ -205,6 +228,8 @@ class Station:
             known = self._journal.result_of(command.id)
             if known is not None:
                 return Performed(result=known)
+            if not self._journal.receive(command.id, command.issued_at, self._clock.now()):
+                return Performed(result=CommandResult(command.id, False, _TOO_OLD))
             match command.kind:
                 case "unpair":
                     result = CommandResult(id=command.id, done=True, message=sentence("unpaired"))
@@ -219,6 +244,8 @@ class Station:
                 case "payment-open" | "payment-close":
                     result = self.payments.perform(command, self.wanted)
                     self.version += 1  # the look that follows makes it so
+            if not result.done:
+                self._journal.refuse(result, self._clock.now())
         except (SealBroken, JournalError) as error:
             return Performed(result=None, message=error.sentence)
         except ContractError as error:
@@ -237,6 +264,9 @@ class Station:
     def _settle_session(self) -> bool:
         """Bring sessions in step with what is wanted; whether the PC may be changed meanwhile."""
         offer = self.wanted.session
+        if self._held.unread and offer is None:
+            # Nobody knows whether it is offered: what is there goes on, and no session begins (see look).
+            return True
         self.sessions.manage(offer)
         self.sessions.look()
         self._tell_session()
@@ -348,7 +378,7 @@ class Station:
         # Also without trust: a PC that was given another name, or lost its trust, was let go by nobody. Only
         # an unpairing takes the desired state out of the journal, and with it what it locks.
         target = self._journal.target()
-        self.desired = None if target is None else decode(DesiredState, target[1].payload)
+        self._held = HeldState(None) if target is None else read_held(target[1].payload)
         if self.desired is not None and not self._is_ours(self.desired):
             self._log(
                 f"what {self.desired.station} of lab {self.desired.lab} was told stays in force"
@@ -397,35 +427,19 @@ class Station:
         held = 0 if self.desired is None else self.desired.revision
         return Delivered(accepted=False, revision=held, message=message)
 
-    def _tell(self, outcome: Outcome, revision: int, fresh: bool) -> None:
-        for change in outcome.done:
+    def _tell(self, looked: Looked) -> None:
+        for change in looked.outcome.done:
             self._log(f"{change.kind}: {change.subject}: {change.why}")
-        if outcome.failed is not None and outcome.reason is not None:
-            told = sentence(
-                "{kind}, {subject}: {why}",
-                kind=outcome.failed.kind,
-                subject=outcome.failed.subject,
-                why=outcome.reason,
-            )
-            if revision:  # named, because the next one may fail for the same reason, and that is news
-                told = sentence("revision {number} is not in force: {why}", number=revision, why=told)
-            self._log(str(told))
-            self._say("Converged", False, "ActionFailed", told)
-        elif revision == 0:
-            told = sentence("no lab has said what this PC shall be")
-            self._say("Converged", True, "Unmanaged", told)
-        elif outcome.done and not fresh:
-            told = sentence(
-                "revision {number} is in force; {subjects} was put back at {hour} UTC",
-                number=revision,
-                subjects=", ".join(sorted({change.subject for change in outcome.done})),
-                hour=f"{self._clock.now():%H:%M:%S}",
-            )
-            self._say("Converged", True, "Applied", told)
-        elif fresh or not self._is("Converged", "Applied"):
-            self._say(
-                "Converged", True, "Applied", sentence("revision {number} is in force", number=revision)
-            )
+        applied = self._is("Converged", "Applied")
+        told = telling.converged(looked, applied, self._clock.now())
+        if told is not None:
+            known = self._conditions.get("Converged")
+            if not told.status and (known is None or known.message != told.message):
+                self._log(str(told.message))  # once: it is tried again and again
+            self._say("Converged", told.status, told.reason, told.message)
+        lacking = telling.lacking(looked.outcome, "Lacking" in self._conditions)
+        if lacking is not None:
+            self._say("Lacking", lacking.status, lacking.reason, lacking.message)
 
     def _cannot_write(self, error: JournalError) -> None:
         told = sentence("{why}; make room on the disk", why=error.sentence)

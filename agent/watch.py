@@ -1,7 +1,8 @@
 """Seeing at once that somebody changed a managed file: inotify, no polling.
 
 A file is watched through its directory (it is replaced by rename), and each
-directory through the one above it (it may vanish and come back).
+directory through the one above it (it may vanish and come back). A path that
+ends in a slash is a directory in which everything matters.
 """
 
 import errno
@@ -68,7 +69,10 @@ class Watch:
         for event in self._inotify.read():
             names = self._names.get(event.watch, frozenset())
             own = Flag.DELETE_SELF | Flag.MOVE_SELF | Flag.Q_OVERFLOW | Flag.IGNORED
-            concerns = concerns or bool(event.flags & own) or names is None or event.name in names
+            named = (
+                names is None or event.name in names or not event.name
+            )  # without one: the directory itself
+            concerns = concerns or bool(event.flags & own) or named
         return concerns
 
     def close(self) -> None:
@@ -77,14 +81,15 @@ class Watch:
 
 
 def _directories(paths: Iterable[str]) -> dict[str, frozenset[str] | None]:
-    """Directory to the names in it that matter; None is all (a managed file's own directory)."""
+    """Directory to the names in it that matter; None is all."""
     found: dict[str, frozenset[str] | None] = {}
     for path in paths:
-        parent = PurePosixPath(path).parent
-        found[str(parent)] = None
-        while str(parent) != "/":
-            child, parent = parent.name, parent.parent
-            names = found.get(str(parent), frozenset())
+        place = PurePosixPath(path)
+        if path.endswith("/"):
+            found[str(place)] = None
+        while str(place) != "/":
+            name, place = place.name, place.parent
+            names = found.get(str(place), frozenset())
             if names is not None:
-                found[str(parent)] = names | {child}
+                found[str(place)] = names | {name}
     return found

@@ -13,7 +13,7 @@ from importlib import import_module
 from benchmarks.report import Absent, report
 
 ALONE = ("cli_startup", "hundred")
-IN_THE_LAB = ("discover", "drift", "publish", "at_rest")
+IN_THE_LAB = ("discover", "drift", "publish", "at_rest", "session")
 
 
 def main() -> int:

@@ -31,6 +31,11 @@ KeyChord = Annotated[str, msgspec.Meta(pattern=r"\A(?:[CASW]-){0,4}[A-Za-z0-9_]{
 UserName = Annotated[str, msgspec.Meta(pattern=r"\A[a-z_][a-z0-9_-]{0,31}\Z")]
 RemovableMode = Literal["none", "read-only", "full"]
 UsbKind = Literal["audio", "network", "printer", "smart-card", "still-image", "vendor-specific", "video"]
+DocumentKind = Literal[
+    "csv", "doc", "docx", "eml", "jpg", "ods", "odt", "p7m", "p7s",
+    "pdf", "png", "rtf", "tif", "txt", "xls", "xlsx", "xml", "zip",
+]  # fmt: skip
+"""What a citizen may bring on a stick or take away on it, by the end of its name."""
 GrubHash = Annotated[
     str,
     msgspec.Meta(pattern=r"\Agrub\.pbkdf2\.sha512\.[1-9][0-9]{3,6}\.[0-9A-Fa-f]{16,256}\.[0-9A-Fa-f]{128}\Z"),
@@ -88,6 +93,14 @@ class Storage(Message, frozen=True):
     removable: RemovableMode = "none"
     usb: Annotated[tuple[UsbKind, ...], msgspec.Meta(max_length=16)] = ()
     user: UserName = "kiosk"
+    documents: Annotated[tuple[DocumentKind, ...], msgspec.Meta(max_length=32)] = (
+        *("doc", "docx", "jpg", "ods", "odt", "p7m", "pdf"),
+        *("png", "rtf", "tif", "txt", "xls", "xlsx", "xml"),
+    )
+    """What is copied from a stick and to it, and nothing else is."""
+    max_documents: Annotated[int, msgspec.Meta(ge=1, le=2000)] = 200
+    max_document_mb: Annotated[int, msgspec.Meta(ge=1, le=500)] = 50
+    """The largest document, in MiB."""
 
 
 class Boot(Message, frozen=True):
@@ -140,6 +153,32 @@ class Session(Message, frozen=True):
     language: Language = "it"
     user: UserName = "kiosk"
     """The account that is wiped; the units name the same."""
+
+
+class KioskUser(Message, frozen=True):
+    """The account that citizens work as: no login, no groups, no ids beside its own, no work for later."""
+
+    user: UserName = "kiosk"
+    access: Literal["closed"] = "closed"
+
+
+KeyboardLayout = Annotated[str, msgspec.Meta(pattern=r"\A[a-z]{2,12}\Z")]
+"""As X names them: it, gb, us, ro, ara."""
+Script = Literal["latin", "cyrillic", "arabic", "chinese"]
+
+
+class Locale(Message, frozen=True):
+    """The PC's language and keyboard, and the scripts that have to be readable on it."""
+
+    language: Language = "it"
+    keyboard: KeyboardLayout = "it"
+    scripts: Annotated[tuple[Script, ...], msgspec.Meta(max_length=16)] = ()
+
+
+class Sound(Message, frozen=True):
+    """How loud the PC is when a session begins, in percent; 0 is silent."""
+
+    level: Annotated[int, msgspec.Meta(ge=0, le=100)] = 0
 
 
 class Payment(Message, frozen=True):
@@ -208,6 +247,9 @@ class Resources(Message, frozen=True):
     boot: Boot | None = None
     printing: Printing | None = None
     session: Session | None = None
+    kiosk_user: KioskUser | None = None
+    locale: Locale | None = None
+    sound: Sound | None = None
     payment: Payment | None = None
 
     def paying(self) -> "Resources":

@@ -36,6 +36,7 @@ ConditionType = Literal[
     "EnforcerLost",
     "Unclean",
     "SessionFailed",
+    "Lacking",
     "HelpWanted",
     "BrowserUnchecked",
 ]

@@ -196,6 +196,14 @@ class Looked(Model):
     where: list[str]
 
 
+class Canary(Model):
+    """A canary's spot: whether it was there when the session ended, and whether it still is."""
+
+    spot: str
+    seen: bool
+    left: bool
+
+
 class Wipe(Model):
     """The proof of a wipe (contract.session.Proof)."""
 
@@ -203,6 +211,7 @@ class Wipe(Model):
     seconds: float
     clean: bool
     looked: list[Looked]
+    canaries: list[Canary]
 
 
 class SessionOut(Model):

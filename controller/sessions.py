@@ -90,6 +90,7 @@ def show_proof(proof: Proof) -> m.Wipe:
             m.Looked(place=one.place, found=one.found, left=one.left, where=[printable(w) for w in one.where])
             for one in proof.looked
         ],
+        canaries=[m.Canary(spot=one.spot, seen=one.seen, left=one.left) for one in proof.canaries],
     )
 
 

@@ -20,13 +20,16 @@ from contract.desired import (
     DesiredState,
     Desktop,
     Kernel,
+    KioskUser,
     Language,
+    Locale,
     Network,
     Payment,
     Printer,
     Printing,
     Resources,
     Session,
+    Sound,
     StartPage,
     StartTile,
     Storage,
@@ -333,11 +336,14 @@ def _fold(resolved: Resolved) -> Resources:
         printing=_printing(found) if resolved.managed("printing") else None,
         time=_plain(TimeSync, "time", found),
         session=_session(resolved, found),
+        kiosk_user=_plain(KioskUser, "kiosk_user", found),
+        locale=_locale(resolved, found),
+        sound=_plain(Sound, "sound", found),
         payment=_payment(resolved, found),
     )
 
 
-_Section = TypeVar("_Section", Boot, Console, Storage, TimeSync)
+_Section = TypeVar("_Section", Boot, Console, KioskUser, Locale, Sound, Storage, TimeSync)
 
 
 def _plain(kind: type[_Section], section: str, found: Mapping[str, list[Any]]) -> _Section | None:
@@ -409,6 +415,14 @@ def _payment(resolved: Resolved, found: Mapping[str, list[Any]]) -> Payment | No
 
 def _printing(found: Mapping[str, list[Any]]) -> Printing:
     return Printing(printers=tuple(Printer(**one) for one in found.get("printing.printers", ())))
+
+
+def _locale(resolved: Resolved, found: Mapping[str, list[Any]]) -> Locale | None:
+    """In the profile's language, where none is said."""
+    said = _plain(Locale, "locale", found)
+    if said is None or "locale.language" in found:
+        return said
+    return msgspec.structs.replace(said, language=resolved.language)
 
 
 def _session(resolved: Resolved, found: Mapping[str, list[Any]]) -> Session | None:

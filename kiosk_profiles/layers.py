@@ -54,9 +54,12 @@ SECTIONS = (
     "printing",
     "time",
     "session",
+    "kiosk_user",
+    "locale",
+    "sound",
     "payment",
 )
-PLAIN = ("desktop", "console", "storage", "boot", "time", "session")
+PLAIN = ("desktop", "console", "storage", "boot", "time", "session", "kiosk_user", "locale", "sound")
 """Sections whose settings are told by their own names."""
 
 
@@ -79,11 +82,14 @@ def settings(loaded: Loaded[Layer], layer: str, file: str) -> Settings:
         *_kernel(model),
         *_desktop(model),
         *_plain(model, "console", "access"),
-        *_plain(model, "storage", "removable", "usb"),
+        *_plain(model, "storage", "removable", "usb", "documents", "max_documents", "max_document_mb"),
         *_plain(model, "boot", "menu_s", "password_hash"),
         *_printing(model),
         *_plain(model, "time", "servers"),
         *_plain(model, "session", "offered"),
+        *_plain(model, "kiosk_user", "access"),
+        *_plain(model, "locale", "language", "keyboard", "scripts"),
+        *_plain(model, "sound", "level"),
         *_payment(model),
     )
     return {key: Setting(value, Source(layer, file, document.line(path))) for key, value, path in said}

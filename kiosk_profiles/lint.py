@@ -295,6 +295,24 @@ def _removals(resolved: Resolved, facts: Facts) -> Iterator[Finding]:
                 yield _at(setting.source, "warning", message, _("write it under 'deny:' to close it"))
 
 
+def _sessions(resolved: Resolved, facts: Facts) -> Iterator[Finding]:
+    """A session leans on what other kinds close."""
+    offered = resolved.settings.get(("session", "offered"))
+    if offered is None or not offered.value or not resolved.managed("session"):
+        return
+    for section, why in (
+        ("kiosk_user", _("somebody could sign in as a citizen, or leave work for later")),
+        ("network", _("citizens reach the whole Internet")),
+        ("desktop", _("citizens leave the browser")),
+    ):
+        if not resolved.managed(section):
+            source = resolved.settings[(section,)].source
+            message = _(
+                "sessions are offered, and '{section}' is not managed: {why}", section=section, why=why
+            )
+            yield _at(source, "warning", message, _("delete the line, or offer no sessions"))
+
+
 _CHECKS: tuple[Callable[[Resolved, Facts], Iterator[Finding]], ...] = (
     _services,
     _entries,
@@ -304,4 +322,5 @@ _CHECKS: tuple[Callable[[Resolved, Facts], Iterator[Finding]], ...] = (
     _deny,
     _policies,
     _removals,
+    _sessions,
 )

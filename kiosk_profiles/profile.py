@@ -13,13 +13,16 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, m
 from pydantic_core import PydanticCustomError
 
 from contract.desired import (
+    DocumentKind,
     GrubHash,
     HostName,
+    KeyboardLayout,
     KeyChord,
     Language,
     PrinterName,
     PrinterUri,
     RemovableMode,
+    Script,
     SysctlKey,
     SysctlValue,
     UsbKind,
@@ -137,6 +140,10 @@ Hash = Annotated[
     ),
 ]
 
+Layout = Annotated[
+    str, _as_contract(KeyboardLayout, _("'{value}' is no keyboard"), _("write it as X does: it, gb, us, ro"))
+]
+
 PrinterWord = Annotated[
     str,
     _as_contract(
@@ -229,10 +236,13 @@ class Console(Strict):
 
 
 class Storage(Strict):
-    """What may be plugged in; a layer that names kinds of USB devices replaces the list."""
+    """What may be plugged in; a layer that names kinds of USB devices, or of documents, replaces the list."""
 
     removable: RemovableMode = "none"
     usb: Annotated[list[UsbKind], Field(max_length=16)] = Field(default_factory=list)
+    documents: Annotated[list[DocumentKind], Field(min_length=1, max_length=32)] = Field(default_factory=list)
+    max_documents: Annotated[int, Field(ge=1, le=2000)] = 200
+    max_document_mb: Annotated[int, Field(ge=1, le=500)] = 50
 
 
 class Boot(Strict):
@@ -275,6 +285,26 @@ class Session(Strict):
     offered: bool
 
 
+class KioskUser(Strict):
+    """The account that citizens work as."""
+
+    access: Literal["closed"] = "closed"
+
+
+class Locale(Strict):
+    """Language (the profile's, where none is said), keyboard, and what has to be readable."""
+
+    language: Language | None = None
+    keyboard: Layout = "it"
+    scripts: Annotated[list[Script], Field(max_length=16)] = Field(default_factory=list)
+
+
+class Sound(Strict):
+    """Percent, as a session begins; 0 is silent."""
+
+    level: Annotated[int, Field(ge=0, le=100)] = 0
+
+
 class Remove(Strict):
     """What a layer takes out of the lists below it."""
 
@@ -304,6 +334,9 @@ class Layer(Strict):
     printing: Printing | None = None
     time: Time | None = None
     session: Session | None = None
+    kiosk_user: KioskUser | None = None
+    locale: Locale | None = None
+    sound: Sound | None = None
     payment: Payment | None = None
 
 

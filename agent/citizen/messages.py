@@ -40,6 +40,7 @@ class State:
     at: float
     ends_in_s: float | None = None
     sentence: Said = Said()
+    stick: bool = False
 
 
 def read_state(line: bytes) -> State | None:
@@ -51,7 +52,12 @@ def read_state(line: bytes) -> State | None:
         if state not in STATES or language not in LANGUAGES:
             return None
         return State(
-            state, language, at, None if ends is None else float(ends), _sentence(told.get("sentence"))
+            state,
+            language,
+            at,
+            None if ends is None else float(ends),
+            _sentence(told.get("sentence")),
+            told.get("stick") is True,
         )
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None

@@ -21,7 +21,9 @@ SOON_S = 300.0
 """From when on the time left stands out: the enforcer's own warnings begin about there."""
 
 HELP, MORE_TIME, END, END_YES, END_NO = "help", "more-time", "end", "end-yes", "end-no"
+SAVE = "save"
 NAMES = {
+    SAVE: word("Save to stick"),
     HELP: word("Help"),
     MORE_TIME: word("More time"),
     END: word("End session"),
@@ -49,7 +51,7 @@ _START = word("Start")
 _TIME_LEFT = word("Time left")
 _BUTTONS: dict[str, tuple[str, ...]] = {
     "available": (HELP,),
-    "active": (HELP, MORE_TIME, END),
+    "active": (SAVE, HELP, MORE_TIME, END),
     "out-of-service": (HELP,),
 }
 
@@ -165,8 +167,9 @@ def _buttons(model: Model) -> tuple[str, ...]:
         return (END_YES, END_NO)
     if model.state is None:
         return ()
-    found = _BUTTONS.get(model.state.state, ())
-    return tuple(name for name in found if name != MORE_TIME or model.state.ends_in_s is not None)
+    pointless = {MORE_TIME} if model.state.ends_in_s is None else set()
+    pointless |= set() if model.state.stick else {SAVE}
+    return tuple(name for name in _BUTTONS.get(model.state.state, ()) if name not in pointless)
 
 
 def _line(model: Model) -> str:

@@ -48,7 +48,7 @@ class RemoveFile(Message, frozen=True, tag="remove"):
 
 
 class MakeDirectory(Message, frozen=True, tag="mkdir"):
-    """Make one directory, its parent being there."""
+    """Make one directory, its parent being there; one that is there becomes root's, with this mode."""
 
     path: str
     mode: int = 0o755
@@ -131,8 +131,8 @@ class Effect(IntEnum):
 class Change(Message, frozen=True):
     """One difference and how it goes away. `why` is a sentence for the technician.
 
-    Without an action it is one that only a person can do away with: everything
-    else is done, and the PC does not count as converged.
+    Without actions it is what only a person can mend: the PC does not count as
+    converged, or, where it is `advice`, it does and the technician is told.
     """
 
     kind: str
@@ -140,6 +140,7 @@ class Change(Message, frozen=True):
     effect: Effect
     why: Sentence
     actions: tuple[Action, ...]
+    advice: bool = False
 
 
 Owned = dict[str, bytes]
@@ -153,6 +154,9 @@ class Reader(Protocol):
 
     def file(self, path: str) -> FileState | None:
         """The file at `path`; None where there is nothing."""
+
+    def directory(self, path: str) -> int | None:
+        """The mode of root's directory at `path`; None where nothing, a link or somebody else's is."""
 
     def names(self, path: str) -> tuple[str, ...] | None:
         """Names in the directory at `path`, sorted; None where there is no directory."""
@@ -185,4 +189,4 @@ class Kind(Protocol):
         """The changes from observed to wanted; empty where they agree."""
 
     def watched(self, wanted: Resources) -> tuple[str, ...]:
-        """Paths whose change is worth a look at once."""
+        """Paths whose change is worth a look at once; with a slash at its end a directory, with all in it."""

@@ -23,6 +23,11 @@ CitizenStationState = Literal["available", "starting", "active", "ending", "wipi
 citizens = sentence
 """Makes a sentence for citizens: by this name its text comes into the session bar's three catalogues."""
 
+UNCLEAN = citizens(
+    "This PC could not be cleaned after the last visit, so nobody may use it. Please ask the operator."
+)
+"""On the screen of a PC that is out of service."""
+
 COMING_S = 180.0
 """So long it is said that the operator comes: from one end of a building to the other."""
 
@@ -33,7 +38,8 @@ class CitizenState(Message, frozen=True):
     """What the bar shows. `at_monotonic` is the PC's monotonic clock when this was true.
 
     `ends_in_s` is None where there is no end; `sentence` is one of those that
-    `citizens` made, which are in the bar's catalogues.
+    `citizens` made, which are in the bar's catalogues. `stick` is whether
+    documents can be saved to a stick.
     """
 
     state: CitizenStationState
@@ -41,12 +47,13 @@ class CitizenState(Message, frozen=True):
     language: Language
     ends_in_s: Seconds | None = None
     sentence: Sentence | None = None
+    stick: bool = False
 
 
 class CitizenAsk(Message, frozen=True):
     """What the citizen wants. `value` is a language's code: the one to read, or to start in; else empty."""
 
-    ask: Literal["start", "end", "help", "more-time", "language"]
+    ask: Literal["start", "end", "help", "more-time", "language", "save"]
     value: Literal["", "it", "en", "ro"] = ""
 
 
@@ -64,7 +71,7 @@ def citizen_state(sitting: Sitting, *, well: bool, language: Language, monotonic
         state=state,
         at_monotonic=monotonic,
         language=sitting.language or language,
-        sentence=_CALLED if sitting.calls else _COMING if coming else None,
+        sentence=_CALLED if sitting.calls else _COMING if coming else _OF_PHASE.get(sitting.phase),
     )
 
 
@@ -89,6 +96,7 @@ _STATES: dict[SessionPhase, CitizenStationState] = {
     "wiping": "wiping",
     "out-of-service": "out-of-service",
 }
+_OF_PHASE: dict[SessionPhase, Sentence] = {"out-of-service": UNCLEAN}
 _CALLED = citizens("The operator has been called.")
 _COMING = citizens("The operator is coming.")
 

@@ -37,13 +37,21 @@ LOADED = "loaded"
 """The entry with the contents that a program was last told to read."""
 
 _DIRECTORY = "directory:"
+_MODE = 0o755
+"""Of directories that we make: what is in them is to be read by those who must obey it."""
 
 
 class Found(Message, frozen=True):
-    """Files and the directories above them as found."""
+    """Files and the directories above them as found.
+
+    A directory is right when it is there and, where we made it, root's with our
+    mode and no link to another one. `in_the_way` are links and files that stand
+    where a directory has to be.
+    """
 
     files: dict[str, FileState | None]
     directories: dict[str, bool]
+    in_the_way: frozenset[str] = frozenset()
 
 
 class Original(Message, frozen=True):
@@ -64,11 +72,23 @@ def observe_files(paths: Iterable[str], owned: Owned, reader: Reader) -> Found:
     """The files at `paths` and at every path we own, and the directories above them."""
     wanted = set(paths) | {key for key in owned if key.startswith("/")}
     above = {parent for path in wanted for parent in _parents(path)}
-    above |= {key.removeprefix(_DIRECTORY) for key in owned if key.startswith(_DIRECTORY)}
+    ours = {key.removeprefix(_DIRECTORY) for key in owned if key.startswith(_DIRECTORY)}
+    directories = {
+        path: reader.directory(path) == _MODE if path in ours else reader.names(path) is not None
+        for path in sorted(above | ours)
+    }
+    wrong = (path for path, right in directories.items() if not right)
     return Found(
         files={path: reader.file(path) for path in sorted(wanted)},
-        directories={path: reader.names(path) is not None for path in sorted(above)},
+        directories=directories,
+        in_the_way=frozenset(path for path in wrong if _is_in_the_way(path, reader)),
     )
+
+
+def _is_in_the_way(path: str, reader: Reader) -> bool:
+    """Whether a link or a file stands where a directory has to be; a folder of strangers is none of these."""
+    state = reader.file(path)
+    return state is not None and (state.target is not None or reader.names(path) is None)
 
 
 class FilePlanner:
@@ -80,9 +100,15 @@ class FilePlanner:
         self._owned = owned
 
     def is_right(self, wish: FileWish) -> bool:
-        """Whether the file is there as wished: content, mode and owner."""
+        """Whether the file is there as wished: content, mode, owner, and its directories."""
         state = self._found.files.get(wish.path)
-        return state is not None and state.ours and state.content == wish.content and state.mode == wish.mode
+        return (
+            state is not None
+            and state.ours
+            and state.content == wish.content
+            and state.mode == wish.mode
+            and all(self._found.directories.get(path, False) for path in _parents(wish.path))
+        )
 
     def put(self, wish: FileWish, effect: Effect) -> Plan:
         """The change that makes a file as wished; none if it is."""
@@ -100,7 +126,9 @@ class FilePlanner:
         for directory in _parents(wish.path):
             if not self._found.directories.get(directory, False):
                 actions.append(Remember(kind=self._kind, key=_DIRECTORY + directory, value=b""))
-                actions.append(MakeDirectory(path=directory))
+                if directory in self._found.in_the_way:
+                    actions.append(RemoveFile(path=directory))
+                actions.append(MakeDirectory(path=directory, mode=_MODE))
         actions += self.remember(wish.path, state)
         actions.append(WriteFile(path=wish.path, content=wish.content, mode=wish.mode))
         return (self._change(wish.path, effect, _difference(state, wish), *actions),)
@@ -198,6 +226,8 @@ def _difference(state: FileState | None, wish: FileWish) -> Sentence:
         return sentence("it is not a regular file of root's")
     if state.content != wish.content:
         return sentence("the content differs")
+    if state.mode == wish.mode:
+        return sentence("a directory above it was replaced or closed")
     return sentence("the mode is {mode}, not {wanted}", mode=f"{state.mode:o}", wanted=f"{wish.mode:o}")
 
 

@@ -12,16 +12,22 @@ from agent.resources import (
     console,
     desktop,
     kernel,
+    kiosk_user,
+    locale,
     network,
     printing,
     session,
+    sound,
     start_page,
     storage,
     time,
+    units,
 )
 
 _MODULES = (
+    units,
     network,
+    kiosk_user,
     start_page,
     browser_policy,
     desktop,
@@ -30,6 +36,8 @@ _MODULES = (
     kernel,
     boot,
     time,
+    locale,
+    sound,
     printing,
     session,
 )

@@ -75,7 +75,7 @@ def plan(wanted: Resources, observed: Observed, owned: Owned) -> Plan:
 
 def watched(wanted: Resources) -> tuple[str, ...]:
     """The directory with every file in it."""
-    return () if wanted.browser_policy is None else (DENY, ALLOW)
+    return () if wanted.browser_policy is None else (f"{DIRECTORY}/",)
 
 
 def _leave(observed: Observed, owned: Owned) -> Plan:

@@ -80,4 +80,4 @@ def plan(wanted: Resources, observed: Observed, owned: Owned) -> Plan:
 
 def watched(wanted: Resources) -> tuple[str, ...]:
     """The files, and the control group in which a getty would appear."""
-    return () if wanted.console is None else (*FILES, f"{_GETTYS}/a-getty")
+    return () if wanted.console is None else (*FILES, f"{_GETTYS}/")

@@ -37,6 +37,7 @@ PORT = 8118
 SETTINGS = "/etc/lab-agent/proxy/tinyproxy.conf"
 HOSTS = "/etc/lab-agent/proxy/hosts"
 
+PROGRAM, PACKAGE = "/usr/bin/tinyproxy", "tinyproxy-bin"
 _PROCESSES = f"/sys/fs/cgroup/system.slice/{UNIT}/cgroup.events"
 
 _OUT = sentence("the lab no longer manages the network")
@@ -47,12 +48,13 @@ _STOP = Run(argv=("systemctl", "stop", UNIT))
 
 
 class Observed(Message, frozen=True):
-    """The proxy's files, the kernel's table, the kiosk user's id, and whether the proxy runs."""
+    """The proxy's files, the kernel's table, the kiosk user's id, whether the proxy is there and runs."""
 
     files: Found
     rules: str | None
     uid: int | None
     running: bool
+    installed: bool = True
 
 
 def observe(wanted: Resources, owned: Owned, reader: Reader) -> Observed:
@@ -64,6 +66,7 @@ def observe(wanted: Resources, owned: Owned, reader: Reader) -> Observed:
         rules=reader.rules(TABLE) if managed else None,
         uid=reader.uid(section.user) if section is not None else None,
         running=reader.running(UNIT) if managed else False,
+        installed=section is None or reader.program(PROGRAM),
     )
 
 
@@ -81,6 +84,9 @@ def plan(wanted: Resources, observed: Observed, owned: Owned) -> Plan:
         remember = () if _RULES in owned else (Remember(kind=NAME, key=_RULES, value=b""),)
         why = sentence("the kernel's table is not the lab's")
         changes.append(_change(TABLE, Effect.TIGHTEN, why, *remember, LoadRules(table=TABLE, rules=rules)))
+    if not observed.installed:
+        why = sentence("it is missing: apt install {package}", package=PACKAGE)
+        return (*changes, _change(PROGRAM, Effect.TIGHTEN, why))
     wishes = (
         FileWish(path=SETTINGS, content=proxy_settings(section).encode()),
         FileWish(path=HOSTS, content=proxy_hosts(section).encode()),
@@ -92,8 +98,8 @@ def plan(wanted: Resources, observed: Observed, owned: Owned) -> Plan:
 
 
 def watched(wanted: Resources) -> tuple[str, ...]:
-    """The proxy's files and its control group; the kernel tells of its table itself."""
-    return () if wanted.network is None else (SETTINGS, HOSTS, _PROCESSES)
+    """The proxy, its files and its control group; the kernel tells of its table itself."""
+    return () if wanted.network is None else (SETTINGS, HOSTS, PROGRAM, _PROCESSES)
 
 
 def kernel_rules(uid: int) -> str:

@@ -6,6 +6,7 @@ an end, and agent/core/session.py decides about it.
 
 from agent.core.changes import Action, Change, Effect, Forget, Owned, Plan, Reader, Remember, Run
 from agent.core.files import FilePlanner, FileWish, Found, observe_files
+from agent.core.languages import LOCALES
 from agent.core.units import BAR_UNIT, DESKTOP_UNIT, SCREEN_UNIT, SESSION_UNIT, SLICE, processes
 from contract.desired import Language, Resources, Session
 from contract.sentence import Sentence, sentence
@@ -17,8 +18,9 @@ ENVIRONMENT = "/etc/lab-agent/session/environment"
 UNITS = (SCREEN_UNIT, DESKTOP_UNIT, BAR_UNIT)
 """In the order in which they are started."""
 
+_WINDOW_MANAGER = "openbox"
 NEEDS = (
-    ("/usr/bin/openbox", "openbox"),
+    ("/usr/bin/openbox", _WINDOW_MANAGER),
     ("/usr/bin/chromium", "chromium"),
 )
 """What none of it goes without, each with Debian's package that brings it."""
@@ -27,7 +29,7 @@ START_S = 60.0
 """An X server that does not come up gives up by itself before that."""
 
 _STARTED = "started"
-_LOCALES = {"it": "it_IT.UTF-8", "en": "en_GB.UTF-8", "ro": "ro_RO.UTF-8"}
+_STOP_ALL = Run(argv=("systemctl", "stop", "lab-kiosk.slice"))
 
 
 class Observed(Message, frozen=True):
@@ -58,8 +60,8 @@ def plan(wanted: Resources, observed: Observed, owned: Owned) -> Plan:
             for unit in reversed(UNITS)
             if unit in observed.running and _STARTED in owned
         ]
-        forget = (Forget(kind=NAME, key=_STARTED),) if _STARTED in owned else ()
-        done = [_change(NAME, Effect.TIGHTEN, out, *forget)] if forget else []
+        over = (_STOP_ALL, Forget(kind=NAME, key=_STARTED))  # a slice does not go with its last unit
+        done = [_change(NAME, Effect.TIGHTEN, out, *over)] if _STARTED in owned else []
         return (*stop, *done, *planner.release(ENVIRONMENT, Effect.LOOSEN, out), *planner.tidy(()))
     remember = () if _STARTED in owned else (Remember(kind=NAME, key=_STARTED, value=b""),)
     start = [
@@ -75,7 +77,7 @@ def plan(wanted: Resources, observed: Observed, owned: Owned) -> Plan:
             (DESKTOP_UNIT, sentence("the window manager does not run")),
             (BAR_UNIT, sentence("the session bar does not run")),
         )
-        if unit not in observed.running
+        if unit not in observed.running and (unit != DESKTOP_UNIT or _WINDOW_MANAGER not in observed.lacking)
     ]
     # Nothing can be done but to say so: the PC does not count as converged, and nobody is offered it.
     lacking = (
@@ -89,10 +91,11 @@ def plan(wanted: Resources, observed: Observed, owned: Owned) -> Plan:
 
 
 def watched(wanted: Resources) -> tuple[str, ...]:
-    """The environment, and the control groups of the units and of the session."""
+    """The environment, the programs, and the control groups of the units and of the session."""
     if wanted.session is None:
         return ()
-    return (ENVIRONMENT, *map(processes, (*UNITS, SESSION_UNIT)))
+    programs = (path for path, _package in NEEDS)
+    return (ENVIRONMENT, *programs, *map(processes, (*UNITS, SESSION_UNIT)))
 
 
 def environment(session: Session) -> str:
@@ -113,7 +116,7 @@ def session_environment(session: str, offer: Session | None, language: Language 
 
 
 def _language(language: Language) -> str:
-    return f"LANG={_LOCALES[language]}\nLANGUAGE={language}\n"
+    return f"LANG={LOCALES[language]}\nLANGUAGE={language}\n"
 
 
 def _change(subject: str, effect: Effect, why: Sentence, *actions: Action) -> Change:

@@ -25,6 +25,28 @@ PLACES = {
 }
 """What each place of a proof is called."""
 
+SPOTS = {
+    "home": mark("home"),
+    "downloads": mark("downloads"),
+    "tmp": mark("temporary files (/tmp)"),
+    "var-tmp": mark("temporary files (/var/tmp)"),
+    "runtime": mark("the session's folder in /run"),
+    "shared-files": mark("shared files (/dev/shm)"),
+    "shared-memory": mark("shared memory"),
+    "semaphores": mark("semaphores"),
+    "messages": mark("message queue (System V)"),
+    "queue": mark("message queue (POSIX)"),
+    "process": mark("a detached process"),
+    "socket": mark("a socket"),
+    "cookie": mark("the browser's cookies"),
+    "local-storage": mark("the browser's local storage"),
+    "clipboard": mark("clipboard"),
+    "selection": mark("marked text"),
+    "cut-buffer": mark("cut buffer"),
+    "print-title": mark("title of a print job"),
+}
+"""Where a canary was planted."""
+
 Pc = Annotated[
     str, typer.Argument(metavar="PC", parser=station, autocompletion=complete_station, help=_("Which."))
 ]
@@ -92,12 +114,24 @@ def _show_proof(wipe: dict[str, Any]) -> None:
     say(text.format(time=moment(at, at), seconds=wipe["seconds"]))
     rows = tuple(_looked(one) for one in wipe["looked"])
     show(Table(columns(_("LOOKED AT"), _("FOUND"), _("LEFT"), _("WHERE")), rows))
+    if wipe["canaries"]:
+        rows = tuple(_canary(one) for one in wipe["canaries"])
+        show(Table(columns(_("CANARY IN"), _("AT THE END"), _("AFTER THE WIPE")), rows))
+        if not all(one["seen"] for one in wipe["canaries"]):
+            say(_("A canary that was not there proves nothing of its place; everything else was looked at."))
 
 
 def _looked(one: dict[str, Any]) -> tuple[Cell, ...]:
     name = PLACES.get(one["place"], one["place"])
     left = Cell(str(one["left"]), "red" if one["left"] else "green")
     return (Cell(_(name)), Cell(str(one["found"])), left, Cell(", ".join(one["where"])))
+
+
+def _canary(one: dict[str, Any]) -> tuple[Cell, ...]:
+    name = SPOTS.get(one["spot"], one["spot"])
+    seen = Cell(_("there"), "green") if one["seen"] else Cell(_("not there"), "yellow")
+    left = Cell(_("STILL THERE"), "red") if one["left"] else Cell(_("gone") if one["seen"] else "-")
+    return (Cell(_(name)), seen, left)
 
 
 def _ask(pc: str, verb: str, wait: float, sentence: str) -> dict[str, Any]:

@@ -28,16 +28,18 @@ ROOMS = {
     "cryptography": {"agent/helpers/", "controller/pki.py", "kiosk_profiles/spid.py"},
     "spake2": {"agent/helpers/spake.py", "controller/enrolment.py"},
     "h11": {"agent/api.py"},
-    "sqlite3": {"agent/journal.py", "controller/store/"},
+    # Chromium keeps its cookies in SQLite too: the session's canary is one.
+    "sqlite3": {"agent/journal.py", "agent/helpers/citizen.py", "controller/store/"},
     "fastapi": {"controller/door.py", "controller/door_errors.py"},
     "uvicorn": {"controller/door.py", "controller/door_callers.py"},
     "signxml": {"kiosk_profiles/spid.py"},
     "defusedxml": {"kiosk_profiles/spid.py"},
     # The enforcer runs programs through its host; Popen's type is known where a helper is talked to;
     # `lab-agent run` starts both halves; `labctl --server` is ssh;
-    # `labctl profile check --chromium` asks a Chromium.
+    # `labctl profile check --chromium` asks a Chromium; what reads a citizen's stick has limits of its own.
     "subprocess": {
         *("agent/host.py", "agent/pairing.py", "agent/session_runner.py", "agent/main.py"),
+        "agent/helpers/media.py",
         *("controller/cli/remote.py", "controller/policy_reader.py"),
     },
 }

@@ -1,5 +1,6 @@
 """A host in memory, for pure plans only: it raises on whatever a real one would refuse."""
 
+from collections.abc import Callable
 from posixpath import dirname
 
 from agent.core.changes import (
@@ -22,9 +23,9 @@ from contract.sentence import sentence
 
 
 class FakeHost:
-    """Files, directories, kernel parameters.
+    """Files, directories, kernel parameters; `ran` is what was run, `broken` what fails when done.
 
-    `ran` is what was run, `missing` are programs that are not there, `broken` what fails when done.
+    `missing` are programs that are not installed.
     """
 
     def __init__(
@@ -52,6 +53,12 @@ class FakeHost:
         assert path.startswith("/")
         return self.files.get(path)
 
+    def directory(self, path: str) -> int | None:
+        return 0o755 if path in self.directories else None
+
+    def program(self, path: str) -> bool:
+        return path not in self.missing
+
     def names(self, path: str) -> tuple[str, ...] | None:
         if path not in self.directories:
             return None
@@ -72,9 +79,6 @@ class FakeHost:
 
     def running(self, unit: str) -> bool:
         return unit.rpartition("/")[2] in self.units
-
-    def program(self, path: str) -> bool:
-        return path not in self.missing
 
     def do(self, action: HostAction) -> None:
         match action:
@@ -118,6 +122,7 @@ class FakeHost:
                 self.ran.append(argv)
                 if argv[0] == "systemctl":
                     self._systemctl(*(word for word in argv[1:] if not word.startswith("--")))
+                self._accounts(argv)
 
     def snapshot(self) -> tuple[object, ...]:
         """Everything there is, to compare before and after."""
@@ -136,6 +141,37 @@ class FakeHost:
             self.directories -= {path for path in self.directories if path.rsplit("/", 1)[1] in units}
         elif verb in ("start", "restart"):
             self.units |= set(units) - {"lab-boot.service"}  # it ends when its work is done
+
+        if (verb, *units) == ("restart", "lab-session.service"):
+            self.files.pop("/sys/fs/cgroup/lab.slice/lab-kiosk.slice/lab-session.service/cgroup.procs", None)
+
+    def _accounts(self, argv: tuple[str, ...]) -> None:
+        """What the tools of Debian's passwd and systemd do to the account files."""
+        match argv:
+            case ("usermod", "--shell", shell, user):
+                self._field("/etc/passwd", user, 6, lambda _old: shell)
+            case ("usermod", "--password", password, user):
+                self._field("/etc/shadow", user, 1, lambda _old: password)
+            case ("usermod", "--lock", user):
+                self._field("/etc/shadow", user, 1, lambda old: "!" + old)
+            case ("usermod", "--unlock", user):
+                self._field("/etc/shadow", user, 1, lambda old: old.removeprefix("!") or "!")
+            case ("gpasswd", "--delete", user, group):
+                self._field("/etc/group", group, 3, lambda old: ",".join(set(old.split(",")) - {user}))
+            case ("gpasswd", "--add", user, group):
+                self._field("/etc/group", group, 3, lambda old: ",".join(filter(None, (old, user))))
+            case ("loginctl", "disable-linger", user):
+                self.files.pop(f"/var/lib/systemd/linger/{user}", None)
+            case _:
+                pass
+
+    def _field(self, path: str, name: str, number: int, change: Callable[[str], str]) -> None:
+        lines = [line.split(":") for line in self.files[path].content.decode().splitlines()]
+        for fields in lines:
+            if fields[0] == name:
+                fields[number] = change(fields[number])
+        text = "".join(":".join(fields) + "\n" for fields in lines)
+        self.files[path] = FileState(content=text.encode(), mode=self.files[path].mode)
 
     def _may(self, what: str) -> None:
         if what in self.broken:

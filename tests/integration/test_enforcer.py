@@ -1,9 +1,12 @@
 """The root half as a process of its own: seals, drift, and a front that misbehaves."""
 
 import json
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -308,3 +311,36 @@ def test_plan_prints_what_would_change_and_changes_nothing(paired: Enforcer, tmp
     refused = lab_agent(paired, "plan", "--desired", str(document))
     assert (refused.returncode, "is not a desired state" in refused.stderr) == (1, True)
     paired.start()
+
+
+def test_a_journal_of_another_version_locks_on_and_says_so(paired: Enforcer) -> None:
+    """An upgrade, or a step back: the agent starts, what can be read is kept, the rest is left alone."""
+    paired.kill()
+    _rewrite(paired, lambda resources: resources["desktop"].update(theme="dark"))
+    rc, allow = paired.root / "etc/lab-agent/openbox/rc.xml", paired.root / ALLOW
+    kept = rc.read_bytes()
+    allow.write_text("{}")
+    paired.start()
+    link = paired.socket()
+    state = link.until(lambda state: any(one.reason == "NotReadable" for one in state.conditions))
+    (converged,) = (one for one in state.conditions if one.type == "Converged")
+    assert not converged.status
+    assert "desktop" in str(converged.message)
+    assert "kernel" not in str(converged.message)
+    eventually(lambda: b".inps.it" in allow.read_bytes(), "a kind that can be read")
+    assert rc.read_bytes() == kept
+    assert "desktop" not in lab_agent(paired, "plan").stdout
+    apply(link, KEYS, 2, CITIZEN)
+    state = link.until(lambda state: all(one.status for one in state.conditions if one.type == "Converged"))
+    assert state.applied_revision == 2
+
+
+def _rewrite(running: Enforcer, change: Callable[[dict[str, Any]], object]) -> None:
+    """Give the document in the journal another shape, as another version would have written it."""
+    file = running.root / "var/lib/lab-agent/enforcer/journal.sqlite"
+    with closing(sqlite3.connect(file)) as db:
+        ((payload,),) = db.execute("SELECT payload FROM desired").fetchall()
+        document = json.loads(payload)
+        change(document["resources"])
+        db.execute("UPDATE desired SET payload = ?", (json.dumps(document).encode(),))
+        db.commit()

@@ -1,6 +1,8 @@
 """Payment mode at a real enforcer: opened by the lab alone, kept through kill -9, gone with a reboot."""
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -137,4 +139,42 @@ def test_an_order_for_another_session_or_without_minutes_opens_nothing(tmp_path:
         assert not unsaid.done
         assert lab.link.state is not None
         assert lab.link.state.payment is None
+        assert allowed(tmp_path) == [".inps.it"]
+
+
+def test_what_the_journal_says_and_nobody_can_read_is_closed(tmp_path: Path, keys: LabKeys) -> None:
+    with enforcer(tmp_path) as running:
+        lab = Lab(keys, running.socket())
+        pair(running, lab.link, keys)
+        apply(lab.link, keys, 1, PAYING)
+        lab.opens()
+        running.kill()
+        with closing(sqlite3.connect(tmp_path / "var/lib/lab-agent/enforcer/journal.sqlite")) as journal:
+            journal.execute("""UPDATE facts SET value = '{"until_s":1e99}' WHERE name = 'payment'""")
+            journal.commit()
+        running.start()
+        lab.link = running.socket()
+        state = lab.link.until(lambda state: any(c.type == "Converged" for c in state.conditions))
+        assert state.payment is None
+        assert allowed(tmp_path) == [".inps.it"]
+        assert lab.opens().payment is not None, "and it can be opened again"
+
+
+def test_a_pc_that_is_let_go_takes_nothing_of_it_along(tmp_path: Path, keys: LabKeys) -> None:
+    with enforcer(tmp_path) as running:
+        lab = Lab(keys, running.socket())
+        pair(running, lab.link, keys)
+        apply(lab.link, keys, 1, PAYING)
+        lab.opens()
+        held = keys.command("pc-01", 9, "payment-open", TEN_MINUTES)
+        assert lab.orders("unpair").done
+        state = lab.link.until(lambda state: state.payment is None)
+        assert state.lab == ""
+        assert not (tmp_path / ALLOW).exists()
+        pair(running, lab.link, keys)
+        apply(lab.link, keys, 1, PAYING)
+        assert allowed(tmp_path) == [".inps.it"]
+        late = lab.link.ask(Perform(signed=held))
+        assert isinstance(late, Performed)
+        assert late.result is None, "an order of another pairing is none"
         assert allowed(tmp_path) == [".inps.it"]

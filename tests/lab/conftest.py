@@ -79,7 +79,7 @@ def lab_of_ten(alone: None) -> Iterator[Site]:
         site = Site(Lab.at(DIRECTORY))
     else:
         Lab(PREFIX, NET, DIRECTORY).down()  # whatever a run that was killed has left
-        site = Site.make(PREFIX, NET, DIRECTORY, ("bookworm", "trixie"))
+        site = Site.make(PREFIX, NET, DIRECTORY, ("bookworm", "trixie") if PCS >= 10 else ("bookworm",))
     began = time.monotonic()
     try:
         site.lab.start_all({"server": {}})

@@ -99,7 +99,8 @@ def _mounts() -> list[str]:
 
 def _dependencies(release: str, tree: Path, home: Path) -> Path:
     """The wheels of everything but our own code, for the interpreter of `release`."""
-    text = (PROJECT / "constraints.txt").read_bytes() + (PROJECT / "pyproject.toml").read_bytes()
+    # By what is needed, not by all of pyproject.toml: checkouts side by side share them.
+    text = (PROJECT / "constraints.txt").read_bytes() + "\n".join(_requirements()).encode()
     wheels = home / f"wheels-{hashlib.sha256(text).hexdigest()[:16]}"
     if wheels.exists():
         return wheels

@@ -23,6 +23,9 @@ EXPOSURE = {
     "lab-screen": 4.5,
     "lab-desktop": 1.0,
     "lab-session": 3.0,
+    "lab-files": 5.5,
+    "lab-stick-import@dev-labstick-sda1": 1.5,
+    "lab-stick-export@dev-labstick-sda1": 1.5,
 }
 """systemd-analyze's figure of each unit at most, of 10. Three are root for a living: the enforcer writes
 /etc, the wipe sees and removes everybody's files, Xorg drives the card and the console."""

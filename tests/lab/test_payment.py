@@ -35,9 +35,10 @@ payment: {{allow: [.{BANCA}]}}
 SCREEN = {"DISPLAY": ":0", "XAUTHORITY": "/run/lab-kiosk/Xauthority"}
 FILTERED = "403"
 """What the proxy answers for a host that is not on its list, whether the host is there or not."""
-LOOK_S = 2.0
-PATIENCE_S = 120.0
-"""Chromium reads a changed policy when it finds the time (decisions/0047), and two cores have other work."""
+ALONE_S = 7.0
+"""Chromium reads a changed policy when nobody has typed for a while, and may miss one in its first seconds
+(decisions/0047): it is left alone for so long at its start, and after each address."""
+PATIENCE_S = 150.0
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ class Seat:
         for number in count():
             path = f"/{time.monotonic_ns()}-{number}"
             self.go(path)
-            if wait_until(lambda path=path: path in self.banca.visits(), timeout=LOOK_S):  # type: ignore[misc]  # mypy cannot infer a lambda's default
+            if wait_until(lambda path=path: path in self.banca.visits(), timeout=ALONE_S):  # type: ignore[misc]  # mypy cannot infer a lambda's default
                 return True
             if time.monotonic() > end:
                 break
@@ -154,6 +155,7 @@ def seat(site: Site, sites: tuple[Web, Web]) -> Iterator[Seat]:
     try:
         site.labctl("session", "start", machine.name)
         wait_for(lambda: any(PORTALE in title for title in place.titles()), 60, "the start page")
+        time.sleep(ALONE_S)
         yield place
     finally:
         (machine.root / "etc/hosts").write_text(before)  # by another path where the PC was started anew
@@ -167,7 +169,7 @@ def open_until_reached(seat: Seat) -> None:
     """Opened and, as an operator would, prolonged, until this browser has read its policy."""
     end = time.monotonic() + PATIENCE_S
     seat.opens()
-    while not seat.reaches(20):
+    while not seat.reaches(30):
         assert time.monotonic() < end, seat.titles()
         seat.opens()
 

@@ -36,6 +36,7 @@ SECONDS = st.floats(0, 1e6)
         language=st.sampled_from(tuple(bar.LANGUAGES)),
         ends_in_s=st.none() | SECONDS,
         sentence=st.none() | SENTENCES,
+        stick=st.booleans(),
     )
 )
 def test_what_the_enforcer_says_is_what_the_bar_hears(state: enforcer.CitizenState) -> None:
@@ -46,11 +47,12 @@ def test_what_the_enforcer_says_is_what_the_bar_hears(state: enforcer.CitizenSta
     assert heard is not None
     assert (heard.state, heard.language, heard.at) == (state.state, state.language, state.at_monotonic)
     assert heard.ends_in_s == state.ends_in_s
+    assert heard.stick is state.stick
     assert heard.sentence.said(str) == (str(state.sentence) if state.sentence else "")
 
 
 @given(
-    st.sampled_from(("start", "end", "help", "more-time")),
+    st.sampled_from(("start", "end", "help", "more-time", "save")),
     st.just("") | st.sampled_from(tuple(bar.LANGUAGES)),
 )
 def test_what_the_bar_asks_is_what_the_enforcer_hears(ask: str, value: str) -> None:

@@ -74,6 +74,15 @@ def test_without_an_end_there_is_no_time_left_and_no_more_to_ask_for() -> None:
     assert names(open_end) == ["help", "end"]
 
 
+def test_only_with_a_stick_there_is_something_to_save_to() -> None:
+    with_stick = model(stick=True)
+    assert names(with_stick) == ["save", "help", "more-time", "end"]
+    assert dict(view(with_stick, CLOCK, 100.0).buttons)["save"] == "Salva su chiavetta"
+    assert pressed(with_stick, "save")[1] == b'{"ask": "save"}\n'
+    assert pressed(model(), "save")[1] == b""
+    assert names(model(state="available", stick=True)) == ["help"]
+
+
 @given(st.floats(0, 20000), st.floats(0, 59.9))
 def test_nothing_changes_before_the_next_look_and_something_may_then(left: float, second: float) -> None:
     shown = model(ends_in_s=20000.0)

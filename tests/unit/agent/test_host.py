@@ -3,8 +3,11 @@
 import os
 from pathlib import Path
 
+import pytest
+
 from agent.core.changes import FileState, MakeDirectory, MakeLink, WriteFile
 from agent.host import Host
+from agent.ports import ActionFailed
 
 
 def test_what_is_made_for_others_can_be_read_by_them_whatever_the_services_umask(tmp_path: Path) -> None:
@@ -32,3 +35,18 @@ def test_a_link_is_told_from_a_file_and_put_back_as_it_was(tmp_path: Path) -> No
     host.do(MakeLink(path="/unit", target="/lib/systemd/system/poweroff.target"))
     assert host.file("/unit") == found
     assert [path.name for path in tmp_path.iterdir() if path.name.endswith("lab-new")] == []
+
+
+def test_a_directory_of_ours_is_told_from_a_link_and_made_ours_again(tmp_path: Path) -> None:
+    host = Host(tmp_path)
+    host.do(MakeDirectory(path="/ours"))
+    assert host.directory("/ours") == 0o755
+    (tmp_path / "ours").chmod(0o700)
+    assert host.directory("/ours") == 0o700
+    host.do(MakeDirectory(path="/ours"))
+    assert host.directory("/ours") == 0o755
+    (tmp_path / "link").symlink_to("ours")
+    (tmp_path / "file").write_text("")
+    assert [host.directory(path) for path in ("/link", "/file", "/file/below", "/none")] == [None] * 4
+    with pytest.raises(ActionFailed):
+        host.do(MakeDirectory(path="/link"))

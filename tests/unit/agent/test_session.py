@@ -29,15 +29,19 @@ from agent.core.session import (
     oldest,
     step,
 )
-from contract.session import PLACES, Looked, Place, Proof
+from contract.session import PLACES, SPOTS, Canary, Looked, Place, Proof, Spot
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 BEGAN = Began(at=NOON, boot="a", boot_s=100.0)
 
 
-def proof_of(session: str, *, left: int = 0, places: tuple[Place, ...] = PLACES) -> Proof:
+def proof_of(
+    session: str, *, left: int = 0, places: tuple[Place, ...] = PLACES, spots: tuple[Spot, ...] = ()
+) -> Proof:
+    """A proof with so many things left in each place, and a canary left in each spot."""
     looked = tuple(Looked(place=place, found=left, left=left) for place in places)
-    return Proof(session=session, at=NOON, seconds=1.0, looked=looked)
+    canaries = tuple(Canary(spot=spot, seen=True, left=spot in spots) for spot in SPOTS)
+    return Proof(session=session, at=NOON, seconds=1.0, looked=looked, canaries=canaries)
 
 
 class Pc(RuleBasedStateMachine):
@@ -96,8 +100,13 @@ class Pc(RuleBasedStateMachine):
         self.happens(Booted(f"{self.boots}"))
 
     @precondition(lambda self: self.running is not None)
-    @rule(well=st.booleans(), left=st.integers(0, 2))
-    def effect_ends(self, well: bool, left: int) -> None:
+    @rule(
+        well=st.booleans(),
+        left=st.integers(0, 2),
+        places=st.permutations(PLACES).flatmap(lambda all_: st.integers(0, 7).map(lambda n: tuple(all_[:n]))),
+        spots=st.lists(st.sampled_from(SPOTS), max_size=1).map(tuple),
+    )
+    def effect_ends(self, well: bool, left: int, places: tuple[Place, ...], spots: tuple[Spot, ...]) -> None:
         effect, self.running = self.running, None
         assert effect is not None
         event: Event
@@ -107,8 +116,10 @@ class Pc(RuleBasedStateMachine):
             case Effect.STOP:
                 event = Stopped()
             case Effect.WIPE:
-                self.dirty = self.dirty and not (well and left == 0)
-                event = Wiped(proof_of(self.journal.session, left=left) if well else None)
+                told = proof_of(self.journal.session, left=left, places=places, spots=spots)
+                whole = set(places) == set(PLACES)
+                self.dirty = self.dirty and not (well and left == 0 and whole and not spots)
+                event = Wiped(told if well else None)
         self.happens(event)
         self.running = self.running or (due(self.journal) if self.journal.phase != "active" else None)
 
@@ -120,6 +131,14 @@ class Pc(RuleBasedStateMachine):
     @invariant()
     def never_available_unwiped(self) -> None:
         assert not (self.journal.phase == "available" and self.dirty)
+
+    @invariant()
+    def available_means_a_clean_proof_of_the_last_session(self) -> None:
+        now = self.journal
+        if now.phase == "available":
+            assert now.proof is not None
+            assert now.proof.clean
+            assert now.proof.session == now.session
 
     @invariant()
     def what_is_journalled_can_be_read(self) -> None:
@@ -155,6 +174,7 @@ def test_a_pc_that_was_never_asked_stays_as_it_is() -> None:
         proof_of("1", left=1),
         proof_of("another session's"),
         *(proof_of("1", places=tuple(p for p in PLACES if p != left_out)) for left_out in PLACES),
+        *(proof_of("1", spots=(spot,)) for spot in SPOTS),
     ],
 )
 def test_anything_but_a_whole_clean_proof_of_this_session_is_out_of_service(found: Proof | None) -> None:
@@ -233,3 +253,43 @@ def test_what_is_left_is_told_without_a_citizens_words() -> None:
     assert (line.found, line.left, line.where) == (3, 2, ("/var/tmp",))
     told = proof.unclean(Proof(session="1", at=NOON, seconds=1, looked=(line,)))
     assert "2 of files (/var/tmp)" in str(told)
+
+
+def test_a_canary_is_told_as_it_was_before_and_after() -> None:
+    told = proof.canaries(proof.Seen(session="1", spots=("home", "socket")), ["socket", "queue"])
+    assert {canary.spot for canary in told} == set(SPOTS)
+    assert {canary.spot for canary in told if canary.seen} == {"home", "socket"}
+    assert {canary.spot for canary in told if canary.left} == {"socket", "queue"}
+    left = msgspec.structs.replace(proof_of("1"), canaries=told)
+    assert not left.clean
+    assert "queue, socket" in str(proof.unclean(left))
+
+
+def test_a_file_that_all_may_write_is_told_with_the_cure() -> None:
+    line = proof.looked("changed-files", 1, ["/var/lib (/usr/sbin/scribe)"])
+    told = str(proof.unclean(Proof(session="1", at=NOON, seconds=1, looked=(line,))))
+    assert "/var/lib (/usr/sbin/scribe)" in told
+    assert "chmod o-w" in told
+
+
+def test_a_sessions_own_file_systems_are_told_from_the_hosts() -> None:
+    host = (
+        "22 1 8:1 / / rw - ext4 /dev/sda1 rw\n"
+        "23 22 0:21 / /proc rw - proc proc rw\n"
+        "24 22 0:22 / /run rw - tmpfs tmpfs rw\n"
+    )
+    session = (
+        "40 1 8:1 / / ro - ext4 /dev/sda1 rw\n"
+        "41 40 0:90 / /proc rw - proc proc rw\n"
+        "42 40 0:91 / /home/kiosk rw - tmpfs tmpfs rw\n"
+        "43 40 0:92 / /var/tmp rw - tmpfs tmpfs rw\n"
+        "44 40 0:22 /systemd/inaccessible/dir /run/dbus ro - tmpfs tmpfs rw\n"
+    )
+    assert proof.own_mounts(session, host) == ["/home/kiosk", "/var/tmp"]
+
+
+def test_a_key_is_found_in_the_kernels_table() -> None:
+    table = "       key      shmid perms\n   7102818          3   600\n"
+    assert proof.has_key(table, proof.CANARY_KEY)
+    assert not proof.has_key(table, 7)
+    assert not proof.has_key("       key      shmid perms\n", proof.CANARY_KEY)

@@ -236,7 +236,15 @@ def seat(state: str, left: int | None = 0) -> m.SessionOut:
         m.Looked(place="processes", found=12, left=0, where=[]),
         m.Looked(place="files", found=3, left=left or 0, where=["/var/tmp"] if left else []),
     ]
-    wipe = None if left is None else m.Wipe(at=NOW, seconds=0.71, clean=not left, looked=looked)
+    canaries = [
+        m.Canary(spot="cookie", seen=True, left=bool(left)),
+        m.Canary(spot="print-title", seen=False, left=False),
+    ]
+    wipe = (
+        None
+        if left is None
+        else m.Wipe(at=NOW, seconds=0.71, clean=not left, looked=looked, canaries=canaries)
+    )
     return m.SessionOut(id="pc-03", state=state, wipe=wipe)
 
 
@@ -304,6 +312,10 @@ def test_a_proof_is_shown(services: Reciting, door: Path) -> None:
     assert done.returncode == 0
     assert "fuori servizio" in done.stdout
     assert "NON PULITO" in done.stdout
+    lines = [line.split("  ") for line in done.stdout.splitlines()]
+    rows = {line[0]: " ".join(line[1:]).split("  ") for line in lines}
+    assert "C'È ANCORA" in str(rows["i cookie del browser"])
+    assert "non c'era" in str(rows["titolo di una stampa"])
     assert "/var/tmp" in done.stdout
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import yaml
 from hypothesis import given, settings
 
-from contract.desired import DesiredState, Kernel, Payment, Resources, StartTile, Texts
+from contract.desired import DesiredState, Kernel, Locale, Payment, Resources, Script, StartTile, Texts
 from contract.wire import CONTRACT, decode, encode
 from kiosk_profiles.compile import Resolved, compile, explain
 from kiosk_profiles.diff import Change, diff
@@ -24,6 +24,18 @@ def state(resolved: Resolved, revision: int = 1) -> DesiredState:
 
 def hall(layer: str = "") -> Resolved:
     return library({"profiles/hall.yaml": HALL, "layers/lab.yaml": layer}).resolve("hall")
+
+
+def test_the_language_of_the_pc_is_the_profiles_unless_a_layer_says_another() -> None:
+    def locale(text: str) -> Locale | None:
+        return library({"layers/lab.yaml": text}).resolve("citizen", (), "pc-01").resources.locale
+
+    everybody: tuple[Script, ...] = ("latin", "cyrillic", "arabic", "chinese")
+    assert locale("") == Locale(language="it", keyboard="it", scripts=everybody)
+    assert locale("language: ro") == Locale(language="ro", keyboard="it", scripts=everybody)
+    said = locale("{language: ro, locale: {language: en, keyboard: gb, scripts: [latin]}}")
+    assert said == Locale(language="en", keyboard="gb", scripts=("latin",))
+    assert locale("locale: null") is None
 
 
 def test_a_site_served_in_the_lab_over_http() -> None:
@@ -191,7 +203,7 @@ def test_explain_says_what_is_not_managed() -> None:
     assert unmanaged == dict.fromkeys(
         (
             *("browser", "network", "desktop", "console", "storage", "boot", "printing"),
-            *("session", "payment"),
+            *("session", "payment", "kiosk_user"),
         ),
         "profile maintenance",
     )

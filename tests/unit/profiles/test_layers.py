@@ -44,6 +44,18 @@ LAYERS = st.fixed_dictionaries(
             optional={
                 "removable": st.sampled_from(["none", "read-only", "full"]),
                 "usb": st.lists(st.sampled_from(["audio", "printer"]), max_size=2, unique=True),
+                "documents": st.lists(st.sampled_from(["pdf", "p7m"]), min_size=1, max_size=2, unique=True),
+                "max_documents": st.integers(1, 2000),
+            },
+        ),
+        "kiosk_user": st.none() | st.just({"access": "closed"}),
+        "sound": st.none() | st.fixed_dictionaries({}, optional={"level": st.integers(0, 100)}),
+        "locale": st.none()
+        | st.fixed_dictionaries(
+            {},
+            optional={
+                "language": st.sampled_from(["it", "ro"]),
+                "keyboard": st.sampled_from(["it", "gb"]),
             },
         ),
         "boot": st.none() | st.fixed_dictionaries({}, optional={"menu_s": st.integers(0, 60)}),

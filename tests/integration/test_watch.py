@@ -1,0 +1,56 @@
+"""What wakes the enforcer, by a real inotify: what is named, whole directories, and nothing beside."""
+
+import select
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agent.watch import Watch
+
+
+@pytest.fixture
+def watch(tmp_path: Path) -> Iterator[Watch]:
+    for folder in ("etc/whole", "etc/some", "other"):
+        (tmp_path / folder).mkdir(parents=True)
+    it = Watch(tmp_path)
+    it.follow(["/etc/whole/", "/etc/some/file", "/etc/gone/deep/file"])
+    yield it
+    it.close()
+
+
+def concerns(watch: Watch) -> bool:
+    """Whether what has happened (it has) is worth a look."""
+    assert select.select([watch], [], [], 30)[0]
+    return watch.take()
+
+
+def test_each_name_in_a_whole_directory_counts(tmp_path: Path, watch: Watch) -> None:
+    (tmp_path / "etc/whole/stranger").write_text("")
+    assert concerns(watch)
+
+
+def test_of_a_directory_with_a_file_of_ours_only_that_file_counts(tmp_path: Path, watch: Watch) -> None:
+    (tmp_path / "etc/some/neighbour").write_text("")
+    assert not concerns(watch)
+    (tmp_path / "etc/some/file").write_text("")
+    assert concerns(watch)
+
+
+@pytest.mark.parametrize("folder", ["etc/some", "etc/whole"])
+def test_the_directory_itself_counts(tmp_path: Path, watch: Watch, folder: str) -> None:
+    (tmp_path / folder).chmod(0o700)
+    assert concerns(watch)
+    (tmp_path / folder).rename(tmp_path / "other/away")
+    assert concerns(watch)
+
+
+def test_a_directory_that_comes_counts_and_is_followed_then(tmp_path: Path, watch: Watch) -> None:
+    (tmp_path / "etc/gone").mkdir()
+    assert concerns(watch)
+    watch.follow(["/etc/gone/deep/file"])
+    (tmp_path / "etc/gone/deep").mkdir()
+    assert concerns(watch)
+    watch.follow(["/etc/gone/deep/file"])
+    (tmp_path / "etc/gone/deep/file").write_text("")
+    assert concerns(watch)
