@@ -121,12 +121,11 @@ CAPABILITIES = {
 }
 """Name and an expression: a promise of whether the page gets it, or may ask for it."""
 
-_MAIL, _PROGRAM = "mailto:qualcuno@altrove.test", "esterno:prova"
+_MAIL, _PROGRAM = "mailto:qualcuno@altrove.test", "tel:+390000000"
 _LINK = "<a href='{}' style='display:block;height:100vh'></a>"
 PROTOCOLS = {
     "a link to mail": _LINK.format(_MAIL),
-    "a link to a telephone": _LINK.format("tel:+390000000"),
-    "a link to a program": _LINK.format(_PROGRAM),
+    "a link to a telephone": _LINK.format(_PROGRAM),
     "a script that goes there": f"<script>document.onclick=function(){{location='{_PROGRAM}'}}</script>",
     "a frame that goes there": f"<script>document.onclick=function(){{var f=document.createElement('iframe');"
     f"f.src='{_PROGRAM}';document.body.append(f)}}</script>",
