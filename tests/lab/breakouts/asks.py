@@ -18,15 +18,18 @@ _FILES = {
     f"{EXTENSION}/worker.js": f"fetch('http://{INSIDE}/extension')",
     HANDLER: f'#!/bin/sh\necho "$1" >> {LAUNCHED}\n',
     "/usr/share/applications/breakouts.desktop": f"[Desktop Entry]\nType=Application\nName=Breakouts\n"
-    f"Exec={HANDLER} %u\nMimeType=x-scheme-handler/mailto;x-scheme-handler/tel;x-scheme-handler/esterno;\n",
+    f"Exec={HANDLER} %u\nMimeType=x-scheme-handler/mailto;x-scheme-handler/tel;\n",
+    "/etc/chromium/policies/recommended/breakouts.json": '{"DefaultPopupsSetting": 1}',
     "/usr/share/applications/mimeapps.list": "[Default Applications]\n"
-    + "".join(f"x-scheme-handler/{scheme}=breakouts.desktop\n" for scheme in ("mailto", "tel", "esterno")),
+    + "".join(f"x-scheme-handler/{scheme}=breakouts.desktop\n" for scheme in ("mailto", "tel")),
 }
-"""On both PCs: an extension that calls the allowed site, and a program for three kinds of address."""
+"""On both PCs: an extension that calls the allowed site, a program for two kinds of address, and a browser
+whose last user has let pages open windows (Chromium's own default does not)."""
 
 _BY_PIPE = """
-import json, os, subprocess, sys
-(theirs, ours), (read, write) = os.pipe(), os.pipe()
+import fcntl, json, os, subprocess, sys
+ends = (*os.pipe(), *os.pipe())
+theirs, ours, read, write = (fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in ends)
 os.dup2(theirs, 3); os.dup2(write, 4)
 os.set_inheritable(3, True); os.set_inheritable(4, True)
 browser = subprocess.Popen(["chromium", *sys.argv[2:]], pass_fds=(3, 4))
@@ -46,7 +49,7 @@ def attempts() -> Iterator[Attempt]:
         yield Attempt(
             "external protocols", name, "another program", _launches(f"protocol/{slug(name)}"), fresh=True
         )
-    for scheme in ("mailto:a@b.test", "esterno:prova"):
+    for scheme in ("mailto:a@b.test", "tel:+390000000"):
         yield Attempt("external protocols", f"typed, {scheme}", "another program", _typed(scheme), fresh=True)
     yield from _extensions()
 

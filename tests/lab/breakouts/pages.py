@@ -111,25 +111,21 @@ CAPABILITIES = {
         name: _STATE.format(name)
         for name in (
             *("geolocation", "notifications", "camera", "microphone", "clipboard-read", "idle-detection"),
-            *("window-management", "local-fonts", "midi", "accelerometer"),
+            *("window-management", "local-fonts", "accelerometer"),
         )
     },
     "a USB device": _ASKED.format("navigator.usb.requestDevice({filters:[]})"),
     "a keyboard or mouse of its own": _ASKED.format("navigator.hid.requestDevice({filters:[]})"),
     "a serial port": _ASKED.format("navigator.serial.requestPort()"),
     "the screen": _ASKED.format("navigator.mediaDevices.getDisplayMedia()"),
-    "to be a program of the PC's for mail": _ASKED.format(
-        "new Promise(()=>navigator.registerProtocolHandler('mailto','/?%s'))"
-    ),
 }
 """Name and an expression: a promise of whether the page gets it, or may ask for it."""
 
-_MAIL, _PROGRAM = "mailto:qualcuno@altrove.test", "esterno:prova"
+_MAIL, _PROGRAM = "mailto:qualcuno@altrove.test", "tel:+390000000"
 _LINK = "<a href='{}' style='display:block;height:100vh'></a>"
 PROTOCOLS = {
     "a link to mail": _LINK.format(_MAIL),
-    "a link to a telephone": _LINK.format("tel:+390000000"),
-    "a link to a program": _LINK.format(_PROGRAM),
+    "a link to a telephone": _LINK.format(_PROGRAM),
     "a script that goes there": f"<script>document.onclick=function(){{location='{_PROGRAM}'}}</script>",
     "a frame that goes there": f"<script>document.onclick=function(){{var f=document.createElement('iframe');"
     f"f.src='{_PROGRAM}';document.body.append(f)}}</script>",
