@@ -107,6 +107,7 @@ def door_of(machine: Machine) -> Iterator[Door]:
 @contextmanager
 def unit(machine: Machine) -> Iterator[None]:
     """The bar as systemd runs it, on the test's screen and at the test's door."""
+    # Where packages put theirs: in /run or /etc the agent would take it out again.
     drop_in = f"/usr/lib/systemd/system/{UNIT}.d/test.conf"
     text = f"[Service]\nEnvironment=DISPLAY={DISPLAY} LAB_DOOR={DOOR}\nUnsetEnvironment=XAUTHORITY\n"
     machine.run(["install", "-D", "-m", "644", "/dev/stdin", drop_in], input=text)
