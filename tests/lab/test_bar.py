@@ -107,7 +107,8 @@ def door_of(machine: Machine) -> Iterator[Door]:
 @contextmanager
 def unit(machine: Machine) -> Iterator[None]:
     """The bar as systemd runs it, on the test's screen and at the test's door."""
-    drop_in = f"/run/systemd/system/{UNIT}.d/test.conf"
+    # Where packages put theirs: in /run or /etc the agent would take it out again.
+    drop_in = f"/usr/lib/systemd/system/{UNIT}.d/test.conf"
     text = f"[Service]\nEnvironment=DISPLAY={DISPLAY} LAB_DOOR={DOOR}\nUnsetEnvironment=XAUTHORITY\n"
     machine.run(["install", "-D", "-m", "644", "/dev/stdin", drop_in], input=text)
     machine.run(["systemctl", "daemon-reload"])
@@ -115,7 +116,7 @@ def unit(machine: Machine) -> Iterator[None]:
     try:
         yield
     finally:
-        machine.run(["rm", "-r", f"/run/systemd/system/{UNIT}.d"])
+        machine.run(["rm", "-r", f"/usr/lib/systemd/system/{UNIT}.d"])
         machine.run(["systemctl", "daemon-reload"])
         machine.run(["systemctl", "restart", UNIT])
 

@@ -158,7 +158,8 @@ def test_a_key_that_is_taken_away_is_gone_from_a_desktop_that_runs(site: Site, s
 
 def test_a_screen_that_does_not_start_is_told_at_once_and_comes_back(site: Site, screen: Screen) -> None:
     machine, name = screen.machine, screen.machine.name
-    drop_in = "/run/systemd/system/lab-screen.service.d/99-test.conf"
+    # Where packages put theirs: in /run or /etc the agent would take it out again.
+    drop_in = "/usr/lib/systemd/system/lab-screen.service.d/99-test.conf"
     text = "[Service]\nExecStart=\nExecStart=/bin/false\nRestart=no\n"
     machine.run(["install", "-D", "-m", "644", "/dev/stdin", drop_in], input=text)
     machine.run(["systemctl", "daemon-reload"])
@@ -170,7 +171,7 @@ def test_a_screen_that_does_not_start_is_told_at_once_and_comes_back(site: Site,
         refused = site.labctl("session", "start", name, check=False)
         assert refused.returncode == 1
     finally:
-        machine.run(["rm", "-r", "/run/systemd/system/lab-screen.service.d"])
+        machine.run(["rm", "-r", "/usr/lib/systemd/system/lab-screen.service.d"])
         machine.run(["systemctl", "daemon-reload"])
     wait_for(lambda: site.row(name)["state"] == "available", 120, "a PC that can be offered")
     screen.shows("lab-ground")

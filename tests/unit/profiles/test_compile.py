@@ -203,7 +203,7 @@ def test_explain_says_what_is_not_managed() -> None:
     assert unmanaged == dict.fromkeys(
         (
             *("browser", "network", "desktop", "console", "storage", "boot", "printing"),
-            *("session", "payment", "kiosk_user"),
+            *("session", "payment", "kiosk_user", "sound"),
         ),
         "profile maintenance",
     )
