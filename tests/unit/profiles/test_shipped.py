@@ -190,4 +190,4 @@ printing: {printers: {sala: ipp://10.0.0.9/ipp/print}}
 """
     resources = library({"layers/lab.yaml": layer}).resolve("maintenance").resources
     managed = {name for name in resources.__struct_fields__ if getattr(resources, name) is not None}
-    assert managed == {"kernel"}
+    assert managed == {"kernel", "locale", "sound"}, "what hinders no work"
