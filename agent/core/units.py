@@ -7,6 +7,7 @@ SCREEN_UNIT = "lab-screen.service"
 DESKTOP_UNIT = "lab-desktop.service"
 BAR_UNIT = "lab-bar.service"
 SESSION_UNIT = "lab-session.service"
+SHUTDOWN_UNIT = "lab-shutdown.service"
 
 
 def processes(unit: str) -> str:

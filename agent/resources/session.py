@@ -7,7 +7,15 @@ an end, and agent/core/session.py decides about it.
 from agent.core.changes import Action, Change, Effect, Forget, Owned, Plan, Reader, Remember, Run
 from agent.core.files import FilePlanner, FileWish, Found, observe_files
 from agent.core.languages import LOCALES
-from agent.core.units import BAR_UNIT, DESKTOP_UNIT, SCREEN_UNIT, SESSION_UNIT, SLICE, processes
+from agent.core.units import (
+    BAR_UNIT,
+    DESKTOP_UNIT,
+    SCREEN_UNIT,
+    SESSION_UNIT,
+    SHUTDOWN_UNIT,
+    SLICE,
+    processes,
+)
 from contract.desired import Language, Resources, Session
 from contract.sentence import Sentence, sentence
 from contract.start import LANGUAGES, start_address
@@ -29,7 +37,8 @@ START_S = 60.0
 """An X server that does not come up gives up by itself before that."""
 
 _STARTED = "started"
-_STOP_ALL = Run(argv=("systemctl", "stop", "lab-kiosk.slice"))
+# A slice does not go with its last unit, nor the last wipe with the last session.
+_STOP_ALL = Run(argv=("systemctl", "stop", "lab-kiosk.slice", SHUTDOWN_UNIT), timeout_s=START_S)
 
 
 class Observed(Message, frozen=True):
@@ -60,7 +69,7 @@ def plan(wanted: Resources, observed: Observed, owned: Owned) -> Plan:
             for unit in reversed(UNITS)
             if unit in observed.running and _STARTED in owned
         ]
-        over = (_STOP_ALL, Forget(kind=NAME, key=_STARTED))  # a slice does not go with its last unit
+        over = (_STOP_ALL, Forget(kind=NAME, key=_STARTED))
         done = [_change(NAME, Effect.TIGHTEN, out, *over)] if _STARTED in owned else []
         return (*stop, *done, *planner.release(ENVIRONMENT, Effect.LOOSEN, out), *planner.tidy(()))
     remember = () if _STARTED in owned else (Remember(kind=NAME, key=_STARTED, value=b""),)
