@@ -112,7 +112,8 @@ def test_the_kiosk_reaches_listed_hosts_by_the_gate_and_nothing_else(filtered: R
         ["nft", "insert", "rule", "inet", "lab_kiosk", "output", "accept"],
         ["systemctl", "stop", UNIT],
         ["systemctl", "kill", "--signal=KILL", UNIT],
-        ["sh", "-c", f"echo '^.*$' >/etc/lab-agent/proxy/hosts; systemctl restart {UNIT}"],
+        # The agent may stop it before it has started: the job is cancelled then.
+        ["sh", "-c", f"echo '^.*$' >/etc/lab-agent/proxy/hosts; systemctl restart {UNIT} || :"],
     ],
     ids=" ".join,
 )
