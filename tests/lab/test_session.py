@@ -371,7 +371,7 @@ def test_a_session_that_cannot_start_says_so_and_leaves_the_pc_clean(seat: Seat)
     assert "has not started" in told.stderr
     wait_for(lambda: seat.site.condition(name, "SessionFailed").get("status"), 20, "the condition")
     seat.until("available")
-    seat.machine.run(["rm", "/run/lab-session"])
+    seat.machine.run(["rm", "-f", "/run/lab-session"])
     seat.start()
     seat.shows_start_page()
     wait_for(lambda: not seat.site.condition(name, "SessionFailed")["status"], 20, "its end")

@@ -80,7 +80,7 @@ def test_a_pc_that_is_switched_off_and_on_comes_back_by_itself(site: Site) -> No
     wait_for(lambda: site.presence(machine.name) == "online", 60, "online")
     say(f"{machine.name} is seen {time.monotonic() - began:.1f} s after its power came back")
     machine.wait_running()
-    assert site.row(machine.name)["state"] == "available"
+    wait_for(lambda: site.row(machine.name)["state"] == "available", 60, "wiped and proved")
 
 
 @pytest.fixture
