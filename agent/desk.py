@@ -6,6 +6,7 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from agent.core.citizen import CitizenAsk, CitizenState, call_told, citizen_state
+from agent.pages import Pages
 from agent.ports import Clock
 from agent.session_runner import Sessions
 from agent.sticks import Sticks
@@ -27,12 +28,14 @@ class Desk:
         offer: Callable[[], Session | None],
         well: Callable[[], bool],
         sticks: Sticks,
+        pages: Pages,
     ) -> None:
         self._sessions = sessions
         self._clock = clock
         self._offer = offer
         self._well = well
         self._sticks = sticks
+        self._pages = pages
 
     def state(self) -> CitizenState:
         """What the session bar shows."""
@@ -46,7 +49,7 @@ class Desk:
         if state.state != "active":
             return state
         said = self._sticks.told() if self._sticks.busy else state.sentence or self._sticks.told()
-        return replace(state, sentence=said, stick=self._sticks.ready)
+        return replace(state, sentence=self._pages.told() or said, stick=self._sticks.ready)
 
     def ask(self, ask: CitizenAsk) -> None:
         """Do what was pressed where that makes sense now; the next state tells. Raises JournalError."""
