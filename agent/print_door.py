@@ -107,7 +107,12 @@ class PrintDoor:
             self._drop(link)
             return
         peer.grant = self._pages.ask(ask)
-        link.send(encode(PrintAnswer(go=peer.grant is not None)) + b"\n")
+        try:
+            link.send(encode(PrintAnswer(go=peer.grant is not None)) + b"\n")
+        except OSError:  # it has gone, and will print nothing
+            if peer.grant is not None:
+                self._pages.unsent(peer.grant)
+            raise
 
     def _drop(self, link: socket.socket) -> None:
         if self._peers.pop(link, None) is not None:

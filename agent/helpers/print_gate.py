@@ -34,6 +34,8 @@ OK, FAILED, CANCEL, RETRY = 0, 1, 5, 6
 """Exit codes of backend(7)."""
 PATIENCE_S = 30.0
 """So long the enforcer may be away, as while it starts anew, before cupsd is told to try again later."""
+ANSWER_S = 300.0
+"""It may be busy for longer: a printer that does not say what it can keeps it for a minute."""
 _CUPSDS = (3, 4)
 """Descriptors that cupsd gives each backend: what the printer says, and what cupsd asks."""
 
@@ -52,7 +54,7 @@ class Asked:
         end = time.monotonic() + patience_s
         while True:
             self._link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-            self._link.settimeout(patience_s)
+            self._link.settimeout(ANSWER_S)
             try:
                 self._link.connect(door)
                 self._link.sendall(encode(ask) + b"\n")

@@ -201,8 +201,10 @@ def plan(wanted: Resources, observed: Observed, owned: Owned) -> Plan:
 
 
 def watched(wanted: Resources) -> tuple[str, ...]:
-    """cupsd's files, and its door."""
-    return () if wanted.printing is None else (SETTINGS, PRINTERS, _DOOR)
+    """cupsd's files, its door, and what stands before a printer whose pages are counted."""
+    if wanted.printing is None:
+        return ()
+    return (SETTINGS, PRINTERS, _DOOR, *(GATES if wanted.printing.pages is not None else ()))
 
 
 def _come(section: Printing, planner: FilePlanner, observed: Observed, owned: Owned) -> Plan:

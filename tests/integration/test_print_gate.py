@@ -54,6 +54,9 @@ class Pc:
         self.folder = folder
         self.paths = Paths(folder)
         self.limit: int | None = 3
+        self.free = threading.Event()
+        """Whether the enforcer answers, or is busy with something else."""
+        self.free.set()
         (folder / "backend").mkdir()
         self.printer(PRINTS)
         self.paths.run.mkdir(parents=True)
@@ -93,7 +96,7 @@ class Pc:
         sessions = Sessions(
             user="kiosk", paths=self.paths, host=host, journal=journal, clock=clock, log=print
         )
-        pages = Pages(sessions, clock, limit=lambda: self.limit, log=print)
+        pages = Pages(sessions, clock, limit=self._limit, log=print)
         with selectors.DefaultSelector() as selector:
             door = PrintDoor(self.paths.print_socket, real=False, selector=selector, pages=pages, log=print)
             door.open()
@@ -105,6 +108,10 @@ class Pc:
                     key.data()
             door.close()
         journal.close()
+
+    def _limit(self) -> int | None:
+        self.free.wait(GENEROUS_S)
+        return self.limit
 
     def print(self, document: bytes = PICTURE, copies: int = 1, options: str = "") -> int:
         """What CUPS runs for one document; the exit code."""
@@ -252,6 +259,19 @@ def test_nonsense_at_the_door_counts_nothing_and_gives_nothing_back(pc: Pc, line
             while link.recv(100):
                 pass
         assert pc.print(copies=2) == 5
+
+
+def test_a_print_that_is_called_off_before_the_answer_costs_nothing(pc: Pc) -> None:
+    """The question waits at the door of an enforcer that is busy, and who asked has gone."""
+    with pc.enforcer():
+        pc.free.clear()
+        for _ in range(20):
+            link = socket.socket(socket.AF_UNIX)
+            link.connect(str(pc.paths.print_socket))
+            link.sendall(b'{"ask": "print", "pages": 1}\n')
+            link.close()
+        pc.free.set()
+        assert pc.print(copies=3) == 0
 
 
 def test_who_comes_and_says_nothing_keeps_nobody_out_for_long(pc: Pc) -> None:
