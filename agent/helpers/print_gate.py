@@ -109,7 +109,7 @@ def main(arguments: Sequence[str]) -> int:
         return FAILED
     counted: Counted | None = None
     try:
-        counted = count(document, folder)
+        counted = _taken_by_the_printer(count(document, folder))
         ask = PrintAsk("print", min(MOST_PAGES, sides(counted, number)))
     except Uncountable as error:
         _say(f"the pages cannot be counted: {error}")
@@ -120,7 +120,7 @@ def main(arguments: Sequence[str]) -> int:
         return RETRY
     if not asked.go:
         return CANCEL
-    if counted is None:  # nobody sits here and nothing is counted
+    if counted is None:  # it may go all the same: nobody sits here and nothing is counted
         counted = Counted("application/octet-stream", 0, document, copies_by_printer=True)
     kept = str(number) if counted.copies_by_printer else "1"
     environment = {**os.environ, "DEVICE_URI": address.removeprefix(MARK)}
@@ -133,6 +133,20 @@ def main(arguments: Sequence[str]) -> int:
     if not read:
         asked.unsent()
     return code
+
+
+def _taken_by_the_printer(counted: Counted) -> Counted:
+    """The same, if cupsd has it from the printer that it takes this type. Raises Uncountable.
+
+    Of any other type CUPS' program would have the printer guess what it is.
+    """
+    try:
+        told = Path(os.environ.get("PPD", "")).read_bytes()
+    except OSError:
+        told = b""
+    if f"{counted.mime} ".encode() not in told:
+        raise Uncountable(f"the printer takes no {counted.mime}")
+    return counted
 
 
 def _taken(files: Sequence[str], folder: str | None) -> IO[bytes]:

@@ -58,6 +58,7 @@ class Pc:
         """Whether the enforcer answers, or is busy with something else."""
         self.free.set()
         (folder / "backend").mkdir()
+        (folder / "backend/ppd").write_text('*cupsFilter2: "image/jpeg image/jpeg 0 -"\n')
         self.printer(PRINTS)
         self.paths.run.mkdir(parents=True)
         (self.paths.run / "boot").write_text("b")
@@ -124,6 +125,7 @@ class Pc:
         code = GATE.format(door=str(self.paths.print_socket), backends=str(self.folder / "backend"))
         arguments = ("ipp", "7", "kiosk", "Dichiarazione-riservata", str(copies), options)
         environment = {**os.environ, "DEVICE_URI": ADDRESS, "TMPDIR": str(self.folder)}
+        environment["PPD"] = str(self.folder / "backend/ppd")
         return subprocess.Popen(
             (sys.executable, "-c", code, *arguments), env=environment, stdin=subprocess.PIPE
         )
@@ -213,6 +215,7 @@ def test_what_has_no_count_does_not_go_where_pages_are_counted(pc: Pc) -> None:
     with pc.enforcer() as [pages]:
         assert pc.print(b"\x1b%-12345X@PJL SET COPIES=50\n") == 5
         assert "could not be counted" in str(pages.told())
+        assert pc.print(b"\x89PNG\r\n\x1a\n what this printer does not take, so that it would guess") == 5
         pc.limit = None
         assert pc.print(b"a technician's own words") == 0
     assert pc.paper == b"a technician's own words"
