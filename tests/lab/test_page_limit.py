@@ -184,7 +184,8 @@ def test_a_session_prints_so_many_pages_and_the_next_one_starts_anew(
     machine.run(["systemctl", "restart", "cups.service"])
     places = ("/var/spool/cups", "/var/log/cups", "/var/cache/cups", "/etc/cups")
     assert machine.run(["grep", "-rla", TITLE, *places], check=False).stdout == ""
-    assert room.lp(four, four, user=None) == "", "a technician's test page when nobody sits there"
+    for _ in range(2):
+        assert room.lp(four, user=None) == "", "a technician's test page when nobody sits there"
     assert room.paper() == 8
 
 
