@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -36,6 +37,8 @@ PATIENCE_S = 30.0
 """So long the enforcer may be away, as while it starts anew, before cupsd is told to try again later."""
 ANSWER_S = 300.0
 """It may be busy for longer: a printer that does not say what it can keeps it for a minute."""
+END_S, LOOK_S = 5.0, 1.0
+"""So long CUPS' own program has to end by itself when its job is called off; cupsd waits 30 s for us."""
 _CUPSDS = (3, 4)
 """Descriptors that cupsd gives each backend: what the printer says, and what cupsd asks."""
 
@@ -173,10 +176,27 @@ def _send(argv: tuple[str, ...], document: IO[bytes], environment: dict[str, str
     process = subprocess.Popen(
         (*argv, path), env=environment, stdin=subprocess.DEVNULL, pass_fds=(*theirs, document.fileno())
     )
-    signal.signal(signal.SIGTERM, lambda _number, _frame: process.terminate())
-    code = process.wait()
-    read = any(event.flags & Flag.ACCESS for event in watch.read())
-    return (code if code >= 0 else FAILED), read
+    called_off = threading.Event()
+
+    def call_off(_number: int, _frame: object) -> None:
+        called_off.set()
+        process.terminate()
+
+    signal.signal(signal.SIGTERM, call_off)
+    read, left_s = False, END_S
+    while (code := process.poll()) is None:
+        read = read or _was_read(watch)
+        if called_off.is_set() and not read:
+            left_s -= LOOK_S
+            if left_s < 0:
+                process.kill()  # it waits for a printer that says nothing, and cupsd's own patience ends
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(LOOK_S)
+    return (code if code >= 0 else FAILED), read or _was_read(watch)
+
+
+def _was_read(watch: Inotify) -> bool:
+    return any(event.flags & Flag.ACCESS for event in watch.read())
 
 
 def _is_open(number: int) -> bool:

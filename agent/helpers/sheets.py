@@ -7,6 +7,7 @@ what is counted and what is sent.
 
 import mmap
 import os
+import re
 import struct
 import subprocess
 import tempfile
@@ -20,6 +21,8 @@ WAIT_S = 300.0
 LARGEST = 2 << 30
 """Bytes of a document: a hundred sheets of photographs as raster."""
 
+_SEVERAL = re.compile(rb"%%EOF\s*%PDF-")
+"""What cupsd makes of a job of several files: readers take the last one, or the first."""
 _PWG_HEAD = 1796
 _URF = struct.Struct(">B11xII")
 _URF_HEAD = 32
@@ -140,6 +143,9 @@ def _some(pages: int) -> int:
 
 def _rewritten(document: IO[bytes], folder: str | None) -> IO[bytes]:
     """The same pages in a file that has one list of them, and no word about copies."""
+    with mmap.mmap(document.fileno(), 0) as data:
+        if _SEVERAL.search(data):
+            raise Uncountable("it is several documents in a row")
     fresh = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  # it lives as long as the print
     argv = ("--warning-exit-0", "--decrypt", "--object-streams=disable", "--stream-data=preserve")
     source = f"/dev/fd/{document.fileno()}"

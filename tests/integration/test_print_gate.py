@@ -35,7 +35,8 @@ printf '%s\\n' "$DEVICE_URI" "$CONTENT_TYPE" "$FINAL_CONTENT_TYPE" "$@" >> {fold
 PRINTS = 'cat "$6" >> {folder}/paper'
 IS_OFF = "exit 1"
 BREAKS = 'head -c 1 "$6" >> {folder}/paper; exit 1'
-WAITS = "trap 'exit 0' TERM; touch {folder}/waits; sleep 60 & wait"
+WAITS = "trap 'exit 0' TERM; touch {folder}/waits; sleep 20 & wait"
+DEAF = "trap '' TERM; touch {folder}/waits; exec sleep 60"
 GATE = """
 import sys
 from pathlib import Path
@@ -196,8 +197,9 @@ def test_what_the_printer_never_got_is_given_back(pc: Pc, then: str, left: int) 
         assert pc.print(copies=left) == 0
 
 
-def test_a_citizen_who_calls_a_waiting_print_off_gets_the_pages_back(pc: Pc) -> None:
-    pc.printer(WAITS)
+@pytest.mark.parametrize("then", [WAITS, DEAF])
+def test_a_citizen_who_calls_a_waiting_print_off_gets_the_pages_back(pc: Pc, then: str) -> None:
+    pc.printer(then)
     with pc.enforcer():
         gate = pc.start(copies=3)
         assert gate.stdin is not None

@@ -80,9 +80,11 @@ def test_each_page_of_apples_raster_is_counted_once(number: int) -> None:
         b"RaS2" + pwg_page()[:-2] + b"\x05\x04",
         b"RaS2" + pwg_page()[:-2] + b"\x80",
         b"RaS3" + pwg_page(),
+        b"RaS2" + pwg_page() + b"RaS2" + pwg_page(),
+        b"%PDF-1.4\n%%EOF\n%PDF-1.4\n%%EOF\n",
     ],
 )
-def test_raster_that_is_not_wholly_raster_has_no_count(data: bytes) -> None:
+def test_what_is_not_wholly_what_it_begins_as_has_no_count(data: bytes) -> None:
     with pytest.raises(Uncountable):
         counted(data)
 
