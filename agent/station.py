@@ -11,7 +11,7 @@ import pwd
 from collections.abc import Callable, Iterable
 from datetime import datetime
 
-from agent import telling
+from agent import room, telling
 from agent.converge import converge
 from agent.core.browser import PACKAGE, other_version
 from agent.core.changes import Kind
@@ -85,12 +85,14 @@ class Station:
             user=settings.kiosk_user, paths=paths, host=host, journal=journal, clock=clock, log=log
         )
         self._sticks = Sticks(host, log)
+        self._room = room.Room(host)
         self.desk = Desk(
             self.sessions,
             clock,
             offer=lambda: self.wanted.session,
             well=lambda: self._well,
             sticks=self._sticks,
+            room=self._room,
         )
         self.payments = Payments(journal=journal, clock=clock, sitting=lambda: self.sessions.sitting, log=log)
         if journal.unpairing:
@@ -157,6 +159,7 @@ class Station:
             whole = outcome.converged and not self._held.unread
             self.sessions.settled(whole)
             self._tell_session()
+            self._tell_room()
             self._tell_browser()
             if whole:
                 fresh = self.payments.found(opening) or fresh
@@ -313,6 +316,13 @@ class Station:
             self._say(
                 "BrowserUnchecked", False, "Checked", sentence("the browser is the one that was checked")
             )
+
+    def _tell_room(self) -> None:
+        self._room.look(active=self.sessions.sitting.phase == "active")
+        if self._room.full:
+            self._say("SessionFull", True, "NoRoom", room.TOLD)
+        elif "SessionFull" in self._conditions:
+            self._say("SessionFull", False, "Room", room.OVER)
 
     def _tell_session(self) -> None:
         sitting = self.sessions.sitting
