@@ -2,7 +2,9 @@
 
 Its files are in memory that only its own processes see. Who writes in the
 session's folder may be anybody who sits there, so the mark is worth a word to
-the citizen and to the technician, and nothing is decided by it.
+the citizen and to the technician, and nothing is decided by it. It is not
+watched either, but looked for when the PC is looked at, twice a minute at least:
+nobody who sits there is to wake the enforcer as often as he likes.
 """
 
 from agent.core.citizen import citizens

@@ -7,7 +7,6 @@ an end, and agent/core/session.py decides about it.
 from agent.core.changes import Action, Change, Effect, Forget, Owned, Plan, Reader, Remember, Run
 from agent.core.files import FilePlanner, FileWish, Found, observe_files
 from agent.core.languages import LOCALES
-from agent.core.room import MARK
 from agent.core.units import (
     BAR_UNIT,
     DESKTOP_UNIT,
@@ -101,11 +100,11 @@ def plan(wanted: Resources, observed: Observed, owned: Owned) -> Plan:
 
 
 def watched(wanted: Resources) -> tuple[str, ...]:
-    """The environment, the programs, the session's word of its room, and the control groups of all of it."""
+    """The environment, the programs, and the control groups of the units and of the session."""
     if wanted.session is None:
         return ()
     programs = (path for path, _package in NEEDS)
-    return (ENVIRONMENT, MARK, *programs, *map(processes, (*UNITS, SESSION_UNIT)))
+    return (ENVIRONMENT, *programs, *map(processes, (*UNITS, SESSION_UNIT)))
 
 
 def environment(session: Session) -> str:

@@ -284,7 +284,7 @@ def test_a_home_that_is_full(seat: Seat, tmp_path: Path) -> None:
     ]
     told = seat.machine.run([*inside(seat), *fill], check=False)
     assert "No space left" in told.stderr
-    trouble = wait_for(lambda: seat.site.condition(name, "SessionFull"), 20, "the condition")
+    trouble = wait_for(lambda: seat.site.condition(name, "SessionFull"), 60, "the condition")
     assert trouble["status"]
     assert "memory for files" in trouble["message"]
     assert "no room left in this session" in at_the_door(seat)["sentence"]["text"]
