@@ -8,11 +8,12 @@ from msgspec.structs import replace
 from agent.core.citizen import CitizenAsk, CitizenState, call_told, citizen_state
 from agent.pages import Pages
 from agent.ports import Clock
+from agent.room import FULL, Room
 from agent.session_runner import Sessions
 from agent.sticks import Sticks
 from contract.desired import Session
 from contract.exchange import CommandResult
-from contract.sentence import sentence
+from contract.sentence import Sentence, sentence
 
 _SEEN = sentence("the citizen is told that the operator comes")
 
@@ -29,6 +30,7 @@ class Desk:
         well: Callable[[], bool],
         sticks: Sticks,
         pages: Pages,
+        room: Room,
     ) -> None:
         self._sessions = sessions
         self._clock = clock
@@ -36,6 +38,8 @@ class Desk:
         self._well = well
         self._sticks = sticks
         self._pages = pages
+        self._room = room
+        self._before_full: Sentence | None = None
 
     def state(self) -> CitizenState:
         """What the session bar shows."""
@@ -48,8 +52,18 @@ class Desk:
         )
         if state.state != "active":
             return state
-        said = self._sticks.told() if self._sticks.busy else state.sentence or self._sticks.told()
-        return replace(state, sentence=self._pages.told() or said, stick=self._sticks.ready)
+        said = self._pages.told() or self._said(state.sentence)
+        return replace(state, sentence=said, stick=self._sticks.ready)
+
+    def _said(self, of_sitting: Sentence | None) -> Sentence | None:
+        """What goes first: the stick while it is at work, the operator, what became of the stick since."""
+        stick = self._sticks.told()
+        if self._sticks.busy:
+            return stick
+        if not self._room.full:
+            self._before_full = stick
+            return of_sitting or stick
+        return of_sitting or (FULL if stick == self._before_full else stick)
 
     def ask(self, ask: CitizenAsk) -> None:
         """Do what was pressed where that makes sense now; the next state tells. Raises JournalError."""
