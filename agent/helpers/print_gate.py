@@ -192,6 +192,8 @@ def _send(argv: tuple[str, ...], document: IO[bytes], environment: dict[str, str
                 process.kill()  # it waits for a printer that says nothing, and cupsd's own patience ends
         with suppress(subprocess.TimeoutExpired):
             process.wait(LOOK_S)
+    if called_off.is_set():
+        code = OK  # cupsd stops a printer whose program fails
     return (code if code >= 0 else FAILED), read or _was_read(watch)
 
 
