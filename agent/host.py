@@ -95,6 +95,10 @@ class Host:
         except OSError:  # it has gone meanwhile, or a link stands further up
             return None
 
+    def is_directory(self, path: str) -> bool:
+        """See Reader. One system call, where a list of the names would be read whole."""
+        return os.path.isdir(self._prefix + path)  # noqa: PTH112  # a text, thrice as fast as a Path
+
     def names(self, path: str) -> tuple[str, ...] | None:
         """See Reader."""
         try:

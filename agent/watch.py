@@ -7,7 +7,7 @@ ends in a slash is a directory in which everything matters.
 
 import errno
 from collections.abc import Iterable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from agent.inotify import Flag, Inotify
 
@@ -30,9 +30,10 @@ class Watch:
     """Watches the directories of some paths below `root`; register `fileno()` for reading."""
 
     def __init__(self, root: Path) -> None:
-        self._root = root
+        self._prefix = "" if root == Path("/") else str(root)
         self._inotify = Inotify()
         self._names: dict[int, frozenset[str] | None] = {}
+        self._paths: set[str] = set()
         self._wanted: dict[str, frozenset[str] | None] = {}
 
     def fileno(self) -> int:
@@ -45,11 +46,13 @@ class Watch:
         Called after each look at the host: a directory that was not there the
         last time is found now. One that is watched already costs a system call.
         """
-        self._wanted = _directories(paths)
+        paths = set(paths)
+        if paths != self._paths:
+            self._paths, self._wanted = paths, _directories(paths)
         seen: dict[int, frozenset[str] | None] = {}
         for directory, names in self._wanted.items():
             try:
-                watch = self._inotify.add_watch(self._root / directory.lstrip("/"), _EVENTS)
+                watch = self._inotify.add_watch(self._prefix + directory, _EVENTS)
             except OSError as error:
                 if error.errno in (errno.ENOENT, errno.ENOTDIR):
                     continue
@@ -84,12 +87,12 @@ def _directories(paths: Iterable[str]) -> dict[str, frozenset[str] | None]:
     """Directory to the names in it that matter; None is all."""
     found: dict[str, frozenset[str] | None] = {}
     for path in paths:
-        place = PurePosixPath(path)
-        if path.endswith("/"):
-            found[str(place)] = None
-        while str(place) != "/":
-            name, place = place.name, place.parent
-            names = found.get(str(place), frozenset())
+        place = path.rstrip("/")
+        if place != path:
+            found[place or "/"] = None
+        while place:  # texts, not paths: there are hundreds, and each look comes by here
+            place, _slash, name = place.rpartition("/")
+            names = found.get(place or "/", frozenset())
             if names is not None:
-                found[str(place)] = names | {name}
+                found[place or "/"] = names | {name}
     return found
