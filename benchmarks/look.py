@@ -133,18 +133,18 @@ def _deployed(pc: Machine, tree: Path, seen: _Seen) -> Iterator[None]:
     shutil.rmtree(home, ignore_errors=True)
     shutil.copytree(tree, home / "lib")
     (home / "files").mkdir()
+    users, teams = (_names(pc.root / "etc" / file) for file in ("passwd", "group"))
     lines = ["from pyinfra.operations import files, systemd"]
     for at, (path, state) in enumerate(sorted(seen.files.items())):
         if state.target is not None:
             lines.append(f"files.link(path={path!r}, target={state.target!r})")
             continue
         (home / "files" / str(at)).write_bytes(state.content)
-        source = f"{_HOME}/files/{at}"
-        about = (pc.root / path.lstrip("/")).stat()
-        lines.append(
-            f"files.put(src={source!r}, dest={path!r}, mode='{about.st_mode & 0o7777:o}', "
-            f"user='root', group={'shadow' if path == '/etc/shadow' else 'root'!r})"
+        about = (pc.root / path.lstrip("/")).lstat()
+        whose = (
+            f"user={users[about.st_uid]!r}, group={teams[about.st_gid]!r}, mode='{about.st_mode & 0o7777:o}'"
         )
+        lines.append(f"files.put(src='{_HOME}/files/{at}', dest={path!r}, {whose})")
     for unit in sorted(seen.units):
         pc.run(["systemctl", "is-active", "--quiet", unit])  # raises: pyinfra would start it
         lines.append(f"systemd.service(service={unit!r}, running=True)")
@@ -153,6 +153,12 @@ def _deployed(pc: Machine, tree: Path, seen: _Seen) -> Iterator[None]:
         yield
     finally:
         shutil.rmtree(home)
+
+
+def _names(file: Path) -> dict[int, str]:
+    """Of users or groups, by number (passwd(5), group(5))."""
+    lines = (line.split(":") for line in file.read_text().splitlines())
+    return {int(fields[2]): fields[0] for fields in lines}
 
 
 def _pyinfra(pc: Machine) -> None:
