@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 
 from agent.core.changes import FileState
 from agent.core.held import read_held
@@ -97,8 +98,13 @@ def _ms(pair: tuple[float, float]) -> str:
 
 def _seen(pc: Machine) -> _Seen:
     """What one look of ours reads and asks."""
-    signed, owned = Journal.peek(pc.root / JOURNAL)
-    desired = read_held(signed.payload).desired if signed is not None else None
+    with TemporaryDirectory() as folder:  # SQLite takes a path through /proc for the host's own
+        for file in (pc.root / JOURNAL).parent.glob("journal.sqlite*"):
+            shutil.copy(file, folder)
+        journal = Journal(Path(folder) / "journal.sqlite")
+        target, owned = journal.target(), journal.owned()
+        journal.close()
+    desired = read_held(target[1].payload).desired if target is not None else None
     if desired is None:
         raise RuntimeError(f"{pc.name} has not been told anything")
     seen = _Seen(pc.root)
