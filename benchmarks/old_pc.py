@@ -110,7 +110,7 @@ def _visits(site: Site, pc: Machine) -> tuple[list[float], dict[str, int]]:
         time.sleep(5)
         sizes = {"the PC": groups.memory(groups.pids(payload)).distinct}
         for name, names in _PARTS.items():
-            sizes[name] = groups.memory(groups.pids(payload.joinpath(*names))).distinct
+            sizes[name] = groups.memory_of(pc, *names).pss
         screen.picture(Path("build/old-pc.png"))
         site.labctl("session", "end", pc.name)
     return drawn, sizes
