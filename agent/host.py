@@ -79,7 +79,7 @@ class Host:
         try:
             about = os.fstat(handle)
             regular = stat.S_ISREG(about.st_mode) and about.st_size <= MAX_FILE
-            content = _read_all(handle) if regular else b""
+            content = _read_all(handle, about.st_size) if regular else b""
         finally:
             os.close(handle)
         return FileState(
@@ -357,8 +357,11 @@ class Host:
             )
 
 
-def _read_all(handle: int) -> bytes:
-    parts: list[bytes] = []
+def _read_all(handle: int, size: int = 0) -> bytes:
+    """All that is there; in one call where that is as long as `size` says, which the kernel's own are not."""
+    if size and len(whole := os.read(handle, size + 1)) == size:
+        return whole
+    parts: list[bytes] = [whole] if size else []
     while part := os.read(handle, 1 << 16):
         parts.append(part)
     return b"".join(parts)

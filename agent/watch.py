@@ -26,6 +26,10 @@ _EVENTS = (
 )
 
 
+AGAIN_AFTER = 10
+"""Calls of `follow` after which all is watched anew though nothing has happened."""
+
+
 class Watch:
     """Watches the directories of some paths below `root`; register `fileno()` for reading."""
 
@@ -34,6 +38,7 @@ class Watch:
         self._inotify = Inotify()
         self._names: dict[int, frozenset[str] | None] = {}
         self._paths: set[str] = set()
+        self._stirred, self._calls = True, 0
         self._wanted: dict[str, frozenset[str] | None] = {}
 
     def fileno(self) -> int:
@@ -44,11 +49,17 @@ class Watch:
         """Watch for changes of these files from now on, and of nothing else.
 
         Called after each look at the host: a directory that was not there the
-        last time is found now. One that is watched already costs a system call.
+        last time is found now. Where nothing has happened since, nothing is done: one
+        that comes or goes is told by the one above it. (What is not told: a file
+        system mounted over one. So every so many calls all are watched anew.)
         """
         paths = set(paths)
         if paths != self._paths:
-            self._paths, self._wanted = paths, _directories(paths)
+            self._paths, self._wanted, self._stirred = paths, _directories(paths), True
+        self._calls += 1
+        if not self._stirred and self._calls % AGAIN_AFTER:
+            return
+        self._stirred = False
         seen: dict[int, frozenset[str] | None] = {}
         for directory, names in self._wanted.items():
             try:
@@ -70,6 +81,7 @@ class Watch:
         """Take what has happened; whether any of it concerns a watched file."""
         concerns = False
         for event in self._inotify.read():
+            self._stirred = True
             names = self._names.get(event.watch, frozenset())
             own = Flag.DELETE_SELF | Flag.MOVE_SELF | Flag.Q_OVERFLOW | Flag.IGNORED
             named = (
@@ -84,7 +96,10 @@ class Watch:
 
 
 def _directories(paths: Iterable[str]) -> dict[str, frozenset[str] | None]:
-    """Directory to the names in it that matter; None is all."""
+    """Directory to the names in it that matter; None is all.
+
+    Each comes after the one above it, which tells of it if it is made at this very moment.
+    """
     found: dict[str, frozenset[str] | None] = {}
     for path in paths:
         place = path.rstrip("/")
@@ -95,4 +110,4 @@ def _directories(paths: Iterable[str]) -> dict[str, frozenset[str] | None]:
             names = found.get(place or "/", frozenset())
             if names is not None:
                 found[place or "/"] = names | {name}
-    return found
+    return dict(sorted(found.items()))
