@@ -36,6 +36,7 @@ remove:
   tiles: [anpr, inps, agenzia-entrate, health, app-io, pagopa, region-lazio]
 tiles:
   - title: {{it: Il portale, en: The portal, ro: Portalul}}
+    about: {{it: Un sito di prova della sala}}
     url: http://{SITE}/
 allow: [.{SITE}]
 """
