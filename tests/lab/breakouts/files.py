@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from tests.lab.breakouts.chords import pressed
+from tests.lab.breakouts.chords import by_menu, pressed
 from tests.lab.breakouts.pages import DOWNLOADS, PICKERS, SAVES, slug
-from tests.lab.breakouts.table import SECURE, Attempt, Escape, Seat
+from tests.lab.breakouts.table import MIDDLE, SECURE, Attempt, Escape, Seat
 from tests.lab.rig.host import wait_until
 
 _CHOOSER = ("Open", "Save", "Select", "Apri", "Salva", "Seleziona")
@@ -17,6 +17,12 @@ def attempts() -> Iterator[Attempt]:
     """All of them."""
     for chord in ("ctrl+o", "ctrl+s"):
         yield Attempt("file choosers", chord, _FOLDERS, pressed(chord, *_CHOOSER), fresh=True)
+    for name, page, key in (
+        ("the page's menu", "start", "a"),
+        ("a link's menu", "link", "k"),
+        ("a picture's menu", "picture", "v"),
+    ):
+        yield Attempt("file choosers", name, _FOLDERS, by_menu(page, key, *_CHOOSER), fresh=True)
     for page in ("file", "folder"):
         yield Attempt("file choosers", f"a page asks for a {page}", _FOLDERS, _asks(page), fresh=True)
     for name in PICKERS:
@@ -29,7 +35,14 @@ def attempts() -> Iterator[Attempt]:
     for name in SAVES:
         page = f"save/{slug(name)}"
         yield Attempt("downloads", name, _FILE, _downloads(lambda seat, page=page: seat.clicked(page)))  # type: ignore[misc]  # as above
+    yield Attempt("downloads", "a link with Alt held", _FILE, _downloads(_with_alt))
     yield from _prints()
+
+
+def _with_alt(seat: Seat) -> None:
+    seat.open("link")
+    x, y = map(str, MIDDLE)
+    seat.screen.run("xdotool", "keydown", "alt", "mousemove", x, y, "click", "1", "keyup", "alt")
 
 
 def _prints() -> Iterator[Attempt]:
