@@ -119,7 +119,7 @@ def main() -> int:
         parser.error(f"no class is called {', '.join(unknown)}; there are {', '.join(FIRST)}")
     table = Table(classes, say=lambda line: print(line, flush=True))
     began = time.monotonic()
-    code = pytest.main(["-p", "no:terminal", TESTS], plugins=[table])
+    code = pytest.main(["-p", "no:terminal", "-o", "addopts=", TESTS], plugins=[table])
     print(table.text(time.monotonic() - began))
     return 1 if table.bad or code else 0
 
