@@ -65,7 +65,7 @@ class Table:
         if report.when != "call" and not report.failed:
             return
         verdict = dict(report.user_properties).get("verdict", NOT_TRIED)
-        why = "" if verdict != NOT_TRIED else str(report.longrepr).strip().rpartition("\n")[2]
+        why = "" if verdict != NOT_TRIED else _why(report)
         row = Row(group, name, str(verdict), self._spent[report.nodeid], why)
         self.rows.append(row)
         self._say(f"{group}:\n{row.line}{why and f'  {why}'}")
@@ -90,6 +90,12 @@ class Table:
     def bad(self) -> int:
         """How many rows did not hold."""
         return sum(row.verdict != Verdict.HELD for row in self.rows)
+
+
+def _why(report: pytest.TestReport) -> str:
+    """What went wrong, in a line."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    return str(crash.message if crash else report.longrepr).strip().partition("\n")[0]
 
 
 def _place(nodeid: str) -> tuple[str, str]:
