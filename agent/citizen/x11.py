@@ -182,6 +182,7 @@ class Screen:
                 *(ctypes.cast(data, c_void_p), len(values)),
             )
         self._x.XSelectInput(self._display, window, _OWN_MASKS)
+        self._unshape()
         self._x.XSync(self._display, 0)
 
     def lift(self) -> None:
