@@ -17,8 +17,7 @@ from tests.lab.kiosk import BAR_HEIGHT
 from tests.lab.rig import Machine
 from tests.lab.site import LAYER, Site, wait_for
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(300, func_only=True)]
-"""Of a row alone: the first one brings up the lab."""
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 
 MODULES = (browser, chords, windows, files, asks, programs, usb, covers, leavings)
 ATTEMPTS = sorted(
