@@ -140,8 +140,9 @@ class Desk(Seat):
         x, y = map(str, PLACES[0])
         hit = ("xdotool", "mousemove", x, y, "getmouselocation", "--shell")
         said = dict(line.split("=") for line in self.screen.run(*hit, check=False).split())
-        name = self.screen.run("xdotool", "getwindowname", said.get("WINDOW", "0"), check=False)
-        return name.strip() == "lab-bar"
+        # The window itself or, inside what a window manager put around it, its child.
+        told = self.screen.run("xwininfo", "-children", "-id", said.get("WINDOW", "0"), check=False)
+        return '"lab-bar"' in told and "the root window" not in told.partition("\n\n")[0]
 
     def _is_bar_on(self, screen: Kiosk) -> bool:
         return all(pixel == BACKGROUND for pixel in screen.pixels(*PLACES))

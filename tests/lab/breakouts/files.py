@@ -92,12 +92,13 @@ def _then(chord: str, again: str, titles: tuple[str, ...]) -> Escape:
             seat.screen.key(chord)
 
         def comes() -> bool:
-            if again:
-                seat.screen.key(again)
-            # Pressed once more too soon, it would answer the dialogue that comes.
-            return wait_until(
+            # Too soon, it is lost on the preview; once more too soon, it answers the dialogue that comes.
+            if wait_until(
                 lambda: any(one.startswith(titles) for one in seat.screen.titles()), timeout=4, every=0.2
-            )
+            ):
+                return True
+            seat.screen.key(again)
+            return False
 
         return seat.wait(comes)
 

@@ -200,10 +200,6 @@ _BODIES = {
     "link": "<a href=/download/elenco.bin style='display:block;height:100vh'></a>",
     "picture": "<img src='data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA='"
     " style='width:100vw;height:100vh'>",
-    "list": "<select style='position:fixed;bottom:0;left:45vw;font-size:24px'>"
-    + "".join(f"<option>{number}" for number in range(200))
-    + "</select>",
-    "question": "<script>document.onclick=function(){alert('domanda\\n'.repeat(300))}</script>",
     "folder": _CHOOSER.format("webkitdirectory"),
     **{
         f"script/{slug(name)}": f"<script>{text}</script>"
