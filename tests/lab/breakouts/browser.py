@@ -60,7 +60,6 @@ def _addresses() -> Iterator[Attempt]:
         ("what the kernel tells", "file:///proc/version", "version"),
         ("a page in the address", f"data:text/html,<title>{BROKEN}</title>", BROKEN),
         ("a script in the address", f"javascript:document.title='{BROKEN}'", BROKEN),
-        ("a script in capitals", f"JAVASCRIPT:document.title='{BROKEN}'", BROKEN),
         ("a page of an extension", f"chrome-extension://{_VIEWER}/index.html", _VIEWER),
     ):
         yield Attempt("address bar", name, "a page that is nobody's site", _titled(text, title))
