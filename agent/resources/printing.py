@@ -56,6 +56,16 @@ DefaultAuthType Basic
 <Location />
   Order allow,deny
 </Location>
+<Location /admin/conf>
+  AuthType Default
+  Require user @SYSTEM
+  Order allow,deny
+</Location>
+<Location /admin/log>
+  AuthType Default
+  Require user @SYSTEM
+  Order allow,deny
+</Location>
 <Policy default>
   JobPrivateAccess default
   JobPrivateValues all
