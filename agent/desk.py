@@ -17,7 +17,10 @@ _SEEN = sentence("the citizen is told that the operator comes")
 
 
 class Desk:
-    """`offer` says how the lab wants sessions here, `well` whether the PC is as it shall be."""
+    """`offer` says how the lab wants sessions here, `well` whether the PC is as it shall be.
+
+    `paying_until_s` says when payment mode closes (monotonic), None while it is closed.
+    """
 
     def __init__(
         self,
@@ -26,12 +29,14 @@ class Desk:
         *,
         offer: Callable[[], Session | None],
         well: Callable[[], bool],
+        paying_until_s: Callable[[], float | None],
         sticks: Sticks,
     ) -> None:
         self._sessions = sessions
         self._clock = clock
         self._offer = offer
         self._well = well
+        self._paying_until_s = paying_until_s
         self._sticks = sticks
 
     def state(self) -> CitizenState:
@@ -46,7 +51,7 @@ class Desk:
         if state.state != "active":
             return state
         said = self._sticks.told() if self._sticks.busy else state.sentence or self._sticks.told()
-        return replace(state, sentence=said, stick=self._sticks.ready)
+        return replace(state, sentence=said, stick=self._sticks.ready, paying_until_s=self._paying_until_s())
 
     def ask(self, ask: CitizenAsk) -> None:
         """Do what was pressed where that makes sense now; the next state tells. Raises JournalError."""
