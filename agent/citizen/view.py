@@ -156,8 +156,10 @@ def heard(model: Model, state: State | None) -> Model:
     )
     if not active:
         return replace(model, news="")  # it was the last citizen's
-    closed = before is not None and before.paying_until_s is not None and state.paying_until_s is None
-    return happened(model, PAYING_OVER, state.at) if closed else model
+    was_open = before is not None and before.paying_until_s is not None
+    if state.paying_until_s is None:
+        return happened(model, PAYING_OVER, state.at) if was_open else model
+    return replace(model, news="") if model.news == PAYING_OVER else model
 
 
 def seen(model: Model, *, refused: bool) -> Model:

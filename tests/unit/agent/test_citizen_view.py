@@ -281,3 +281,5 @@ def test_payment_mode_closes_on_the_bars_own_count_and_its_end_is_told() -> None
     assert view(over, CLOCK, 162.0).line.startswith("Il tempo per il pagamento è finito.")
     assert not view(over, CLOCK, 161.0 + NEWS_S).loud
     assert not heard(paying, State("ending", "it", 161.0)).news
+    again = heard(over, replace(ACTIVE, paying_until_s=400.0))
+    assert view(again, CLOCK, 162.0).line.startswith("Ora puoi pagare")
