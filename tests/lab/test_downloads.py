@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.citizen.refusals import FIRST_NAME
 from tests.lab.breakouts.world import INSIDE, Page, known, world
 from tests.lab.kiosk import ADDRESS_BAR, Kiosk, kiosk
 from tests.lab.rig import Machine
@@ -31,18 +32,16 @@ REFUSALS = {
 }
 _ATTACHMENT = {"Content-Disposition": "attachment"}
 _CLICKED = """<!doctype html><html lang="it"><meta charset="utf-8"><title>Modulo</title><body><script>
-document.onclick = () => {{ const link = document.createElement("a"); link.href = {0};
-  link.download = "modulo.txt"; link.click() }}</script>"""
+document.onclick = () => { const link = document.createElement("a"); link.href = "/elenco.bin";
+  link.download = "modulo.txt"; link.click() }</script>"""
 PAGES: Mapping[str, Page] = {
     "/elenco.bin": ("application/octet-stream", _ATTACHMENT, "x" * 9),
-    "/grande.zip": ("application/zip", _ATTACHMENT, "x" * 20_000_000),
+    "/archivio.zip": ("application/zip", _ATTACHMENT, "x" * 60_000),
     "/programma.sh": ("text/x-sh", _ATTACHMENT, "echo x"),
-    "/attributo": ("text/html", {}, _CLICKED.format("'/elenco.bin'")),
-    "/data": ("text/html", {}, _CLICKED.format("'data:application/octet-stream,prova'")),
-    "/blob": ("text/html", {}, _CLICKED.format("URL.createObjectURL(new Blob(['prova']))")),
+    "/attributo": ("text/html", {}, _CLICKED),
 }
-TAKEN, CLICKS = ("/elenco.bin", "/grande.zip"), ("/attributo", "/data", "/blob")
-FILES = (*TAKEN, "/programma.sh")
+CLICK = "/attributo"
+"""A page whose script saves by a link, at a click."""
 ALONE_S = 6.0
 """Chromium may miss a policy in its first seconds (decisions/0047), and is left alone for so long."""
 both_debians = pytest.mark.parametrize("number", [3, 10], ids=["bookworm", "trixie"])
@@ -82,7 +81,7 @@ def seat_at(machine: Machine) -> Iterator[tuple[Door, Kiosk, Callable[[], list[t
 def ask_for(seat: Kiosk, path: str) -> float:
     """Have a page download something; the monotonic time of the last thing that a citizen did for it."""
     seat.go(f"http://{INSIDE}{path}")
-    if path in CLICKS:
+    if path == CLICK:
         assert seat.shows("Modulo"), seat.titles()
         seat.click(SIZE[0] // 2, SIZE[1] // 2)
     return time.monotonic()
@@ -94,7 +93,7 @@ def test_a_refused_download_is_told_in_each_language_whatever_asks_for_it(
 ) -> None:
     machine = site.pc(number)
     with page_server(site, machine, downloads=False), seat_at(machine) as (door, seat, heard):
-        for (language, refusal), path in zip(cycle(REFUSALS.items()), (*FILES, *CLICKS), strict=False):
+        for (language, refusal), path in zip(cycle(REFUSALS.items()), PAGES, strict=False):
             door.tell(language, state="wiping")  # which takes away what was told before
             door.tell(language)
             assert not any(name in REFUSALS.values() for _, name in heard())
@@ -111,17 +110,18 @@ def test_a_download_that_is_taken_is_not_called_refused(site: Site, tmp_path: Pa
     with page_server(site, machine, downloads=True), seat_at(machine) as (door, seat, heard):
         door.tell("it")
         there = machine.root / FOLDER.lstrip("/")
-        for path in (*TAKEN, *CLICKS):
-            before = set(there.iterdir())
+        for path in PAGES:
+            before = _taken(there)
             ask_for(seat, path)
-            wait_for(lambda: _whole(set(there.iterdir()) - before), 30, f"{path} among the downloads")  # noqa: B023  # asked at once
+            wait_for(lambda: _taken(there) - before, 30, f"{path} among the downloads")  # noqa: B023  # asked at once
             told = wait_until(lambda: ("label", REFUSALS["it"]) in heard(), timeout=3)
             assert not told, path
         seat.picture(tmp_path / "taken.png")
 
 
-def _whole(files: set[Path]) -> bool:
-    return any(file.suffix != ".crdownload" and file.stat().st_size for file in files)
+def _taken(folder: Path) -> set[str]:
+    """Downloads that have a name: whole ones, and those that Chromium asks the citizen about."""
+    return {file.name for file in folder.iterdir() if not file.name.startswith(FIRST_NAME)}
 
 
 def test_in_a_session_it_is_told_also_after_the_browser_has_come_back(site: Site, tmp_path: Path) -> None:
