@@ -125,7 +125,7 @@ class Bar:
         if not self._ground.has_button:
             return False
         self._ground.take_keyboard(self._model.language)
-        if self._ground.active:
+        if self._screen.active == self._ground.xid:
             return False
         self._screen.activate(self._ground.xid)
         return True
@@ -214,11 +214,12 @@ class Bar:
         self.show()
 
     def _take_keyboard(self) -> None:
-        if self._ground.has_button and not self._ground.active:
+        active = self._screen.active
+        if self._ground.has_button and active != self._ground.xid:
             self._ground.take_keyboard(self._model.language)
             self._screen.activate(self._ground.xid)
             return
-        if self._window.is_active():
+        if active == self._xid():
             self._screen.activate()
             return
         first = next((self._buttons[name] for name, _ in self._shown.buttons), None) if self._shown else None

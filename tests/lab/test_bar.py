@@ -265,10 +265,11 @@ def test_who_has_no_mouse_starts_with_return_wherever_the_keyboard_was(site: Sit
             door.welcome()
             door.tell(state="available", ends_in_s=None)
             starts(seat, door)
-        seat.key("F9")
-        focus(seat, WINDOW)
+        for there in (WINDOW, "lab-ground", WINDOW):  # F9 leads to the bar and back all the same
+            seat.key("F9")
+            focus(seat, there)
         seat.key("Return")
-        assert door.asked() == {"ask": "help"}, "F9 leads to the bar all the same"
+        assert door.asked() == {"ask": "help"}
 
 
 def starts(seat: Kiosk, door: Door) -> None:
