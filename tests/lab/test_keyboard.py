@@ -8,9 +8,9 @@ import time
 import pytest
 
 from agent.resources.locale import LATIN
+from tests.lab.grabs import CONTROL, FREE, SCREEN, TAKEN, chord
 from tests.lab.rig import Machine
-from tests.lab.site import Site, wait_for
-from tests.lab.test_drift import SCREEN, grabbed
+from tests.lab.site import Site, wait_to_see
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 
@@ -57,17 +57,17 @@ def test_chords_are_swallowed_where_the_letters_are(site: Site, keyboard: str, t
     machine = site.pc(5)
     site.layer_for(machine.name, f"session: {{offered: true}}\nlocale: {{keyboard: {keyboard}}}\n")
     site.publish()
-    wait_for(lambda: layout(machine).split(",")[0] == keyboard, 60, f"the keyboard {keyboard}")
+    wait_to_see(lambda: layout(machine).split(",")[0], keyboard, 60, "the keyboard")
     for _ in range(5):  # openbox looks for its keys when it is told to, not when the keyboard changes
         machine.run(["systemctl", "reload", "lab-desktop.service"])
-        wait_for(lambda: grabbed(machine, taken), 10, f"Ctrl+{taken} is taken")
-        assert not grabbed(machine, free), f"Ctrl+{free} is nobody's"
+        wait_to_see(lambda: chord(machine, CONTROL, taken), TAKEN, 10, f"Ctrl+{taken}")
+        assert chord(machine, CONTROL, free) == FREE, f"Ctrl+{free} is nobody's"
     before = machine.pid_of("lab-desktop.service")
     machine.run(["systemctl", "restart", "lab-desktop.service"])
     assert machine.successor("lab-desktop.service", before) != before
-    wait_for(lambda: grabbed(machine, taken), 10, f"Ctrl+{taken} is taken by the next one")
+    wait_to_see(lambda: chord(machine, CONTROL, taken), TAKEN, 10, f"Ctrl+{taken} of the next one")
     time.sleep(1)
-    assert not grabbed(machine, free)
+    assert chord(machine, CONTROL, free) == FREE
 
 
 def layout(machine: Machine) -> str:
