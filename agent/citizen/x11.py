@@ -281,6 +281,15 @@ class Screen:
         return self._text(self._before, "_NET_WM_NAME") if self._before else ""
 
     @property
+    def active(self) -> int:
+        """The window that has the keyboard by the window manager's word; 0 where none has.
+
+        GTK's own word is none while the bar's key is down: its grab takes the keyboard from GTK's windows.
+        """
+        found = self._numbers(self._root, "_NET_ACTIVE_WINDOW")
+        return found[0] if found else 0
+
+    @property
     def top(self) -> int:
         """How many pixels at the top the window manager keeps free of windows; 0 where it does not say."""
         area = self._numbers(self._root, "_NET_WORKAREA")
@@ -304,8 +313,7 @@ class Screen:
 
     def _follow(self) -> bool:
         """Watch the active window's title instead of the last one's; whether it is another window."""
-        found = self._numbers(self._root, "_NET_ACTIVE_WINDOW")
-        active = found[0] if found else 0
+        active = self.active
         if active in (0, self._own, self._watched):
             return False
         if self._watched:
