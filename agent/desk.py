@@ -19,7 +19,10 @@ _SEEN = sentence("the citizen is told that the operator comes")
 
 
 class Desk:
-    """`offer` says how the lab wants sessions here, `well` whether the PC is as it shall be."""
+    """`offer` says how the lab wants sessions here, `well` whether the PC is as it shall be.
+
+    `paying_until_s` says when payment mode closes (monotonic), None while it is closed.
+    """
 
     def __init__(
         self,
@@ -28,6 +31,7 @@ class Desk:
         *,
         offer: Callable[[], Session | None],
         well: Callable[[], bool],
+        paying_until_s: Callable[[], float | None],
         sticks: Sticks,
         pages: Pages,
         room: Room,
@@ -36,6 +40,7 @@ class Desk:
         self._clock = clock
         self._offer = offer
         self._well = well
+        self._paying_until_s = paying_until_s
         self._sticks = sticks
         self._pages = pages
         self._room = room
@@ -52,8 +57,12 @@ class Desk:
         )
         if state.state != "active":
             return state
-        said = self._pages.told() or self._said(state.sentence)
-        return replace(state, sentence=said, stick=self._sticks.ready)
+        return replace(
+            state,
+            sentence=self._pages.told() or self._said(state.sentence),
+            stick=self._sticks.ready,
+            paying_until_s=self._paying_until_s(),
+        )
 
     def _said(self, of_sitting: Sentence | None) -> Sentence | None:
         """What goes first: the stick while it is at work, the operator, what became of the stick since."""

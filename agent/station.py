@@ -80,17 +80,18 @@ class Station:
         )
         self._sticks = Sticks(host, log)
         self.pages = Pages(self.sessions, clock, limit=lambda: self._page_limit, log=log)
+        self.payments = Payments(journal=journal, clock=clock, sitting=lambda: self.sessions.sitting, log=log)
         self._room = Room(host)
         self.desk = Desk(
             self.sessions,
             clock,
             offer=lambda: self.wanted.session,
             well=lambda: self._well,
+            paying_until_s=lambda: self.payments.seen_until_s,
             sticks=self._sticks,
             pages=self.pages,
             room=self._room,
         )
-        self.payments = Payments(journal=journal, clock=clock, sitting=lambda: self.sessions.sitting, log=log)
         if journal.unpairing:
             self._finish_leaving()
         self._load()

@@ -171,7 +171,7 @@ def _send(argv: tuple[str, ...], document: IO[bytes], environment: dict[str, str
     """
     watch = Inotify()
     path = f"/dev/fd/{document.fileno()}"
-    watch.add_watch(Path(path), Flag.ACCESS)
+    watch.add_watch(path, Flag.ACCESS)
     theirs = tuple(number for number in _CUPSDS if _is_open(number))
     process = subprocess.Popen(
         (*argv, path), env=environment, stdin=subprocess.DEVNULL, pass_fds=(*theirs, document.fileno())

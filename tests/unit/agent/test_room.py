@@ -91,6 +91,7 @@ class Seat:
             SimpleNamespace(monotonic=lambda: 5.0),
             offer=lambda: None,
             well=lambda: True,
+            paying_until_s=lambda: 9.0,
             sticks=self.stick,  # type: ignore[arg-type]
             pages=SimpleNamespace(told=lambda: self.printed),  # type: ignore[arg-type]
             room=self.room,
