@@ -97,6 +97,8 @@ def furnish(home: Path) -> None:
     """Have the file chooser open on the stick's folder, and name it and the downloads beside its list.
 
     Where it opens is a preference of Chromium's; the chooser itself is GTK's, and its places are XDG's.
+    Another preference leaves the window's frame to the window manager, who draws none: so there are no
+    buttons beside the tabs that make the window an icon, which nothing on the screen would bring back.
     """
     settings, browser = home / ".config", home / PROFILE / "Default"
     for folder in (settings, browser):
@@ -105,8 +107,11 @@ def furnish(home: Path) -> None:
         f'XDG_DESKTOP_DIR="$HOME"\nXDG_DOCUMENTS_DIR="$HOME/{STICK}"\nXDG_DOWNLOAD_DIR="$HOME/{DOWNLOADS}"\n',
         encoding="ascii",
     )
-    opens = json.dumps({"selectfile": {"last_directory": str(home / STICK)}})
-    (browser / "Preferences").write_text(opens, encoding="ascii")
+    preferred = {
+        "selectfile": {"last_directory": str(home / STICK)},
+        "browser": {"custom_chrome_frame": False},
+    }
+    (browser / "Preferences").write_text(json.dumps(preferred), encoding="ascii")
 
 
 def speaking(home: Path, wanted: str) -> dict[str, str]:
