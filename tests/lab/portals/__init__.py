@@ -25,7 +25,7 @@ from tests.lab.rig import Machine
 from tests.lab.rig.host import wait_until
 
 NAMES = (INPS, SPID, SHOP, SHOP_LOGIN, MAIL)
-FOLDER = "/run/portals"
+FOLDER, UNIT = "/run/portals", "prova-portals.service"
 SERVE = Path(__file__).with_name("serve.py")
 
 
@@ -59,6 +59,22 @@ class Portals:
         """What was handed in, by its name."""
         folder = self.machine.root / FOLDER.lstrip("/") / "received"
         return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def lasting(machine: Machine, address: str) -> Portals:
+    """The services on `machine` until it goes down, at an address of its own: for `make lab`."""
+    authority, served = _certificates()
+    machine.run(["install", "-D", "-m", "600", "/dev/stdin", f"{FOLDER}/tls.pem"], input=served)
+    machine.run(["install", "/dev/stdin", f"{FOLDER}/serve.py"], input=SERVE.read_text())
+    machine.net_run(["ip", "address", "replace", f"{address}/24", "dev", "eth0"])
+    unit = ("systemd-run", "--quiet", "--collect", f"--unit={UNIT}")
+    machine.run([*unit, "python3", f"{FOLDER}/serve.py", address, FOLDER, ""])
+    return Portals(machine, address, "", authority)
+
+
+def runs(machine: Machine) -> bool:
+    """Whether `lasting` ones are there."""
+    return machine.run(["systemctl", "is-active", UNIT], check=False).returncode == 0
 
 
 @contextmanager
