@@ -53,7 +53,7 @@ def up(directory: Path) -> None:
     print(
         f"""The lab runs ({time.monotonic() - began:.0f} s).
 The screens of its PCs, which take clicks and keys: {screens}pc-01 to pc-{PCS}
-Be a citizen there: Inizia, the tile INPS, Entra con SPID, any name with the word {WORD}, Aiuto, Fine sessione.
+Be a citizen: Inizia, the tile INPS, Entra con SPID (any name, the word {WORD}), Aiuto, Fine sessione.
 (The lab's server plays INPS, and the SUAP and PEC of the profile business; other tiles lead nowhere.)
 And be the technician here:
   {wrapper} call list
