@@ -41,6 +41,8 @@ TILES = ((170, 480), (478, 480))
 """In the start page's first and second tile."""
 HOME = (131, 119)
 """Chromium's way back to the start page."""
+FIRST_FILE, OPEN = (400, 141), (1152, 777)
+"""In the file chooser."""
 CONVERSION = "/usr/share/cups/mime/lab-journey.convs"
 """Hands a document on as it is, on a PC without cups-filters, whose pdftopdf does this part of the way."""
 
@@ -366,11 +368,11 @@ def _dialogs(screen: Screen) -> list[str]:
 
 
 def _choose(screen: Screen, title: str) -> None:
-    """The first file of the list, by keyboard: the list takes it some time after it is there."""
+    """The first file of the list, and "Apri": the list takes it some time after it is there."""
 
     def chosen() -> bool:
-        screen.run("xdotool", "key", "--clearmodifiers", "Down")
-        screen.run("xdotool", "key", "--clearmodifiers", "Return")
+        for place in (FIRST_FILE, OPEN):
+            screen.click(*place)
         return any(one.startswith(title) for one in screen.titles())
 
     wait_for(chosen, 30, title)

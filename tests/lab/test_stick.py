@@ -148,14 +148,14 @@ def test_a_filing_from_the_stick_and_the_receipt_back_to_it(desk: Desk, tmp_path
     assert (told["done"], told["left"]) == (1, {"kind": 1})
     desk.picture("1-form")
     desk.keys("space")  # the file field has the focus: it opens the chooser
-    desk.screen.shows("Open File")
+    desk.screen.shows("Apri file")
     chosen = "Scelto istanza.pdf"
     desk.picture("2-chooser")
 
     def choose() -> bool:
         """The chooser lists the folder some time after it is there; what is not yet listed is not chosen."""
         desk.keys("Down")
-        desk.keys("alt+o")
+        desk.keys("alt+a")
         return any(title.startswith(chosen) for title in desk.screen.titles())
 
     wait_for(choose, 30, chosen)
