@@ -179,7 +179,8 @@ def _line(model: Model) -> str:
         return say(model.notice, model.language)
     if model.state is None:
         return say(_UNKNOWN, model.language)
-    if model.state.sentence.text:
+    # An answer to a call, or what became of a stick, is over with the session.
+    if model.state.sentence.text and model.state.state not in ("ending", "wiping"):
         return model.state.sentence.said(lambda text: say(text, model.language))
     return say(_STATES[model.state.state], model.language)
 

@@ -55,6 +55,13 @@ class Frame:
         """Nothing but black or our ground, of which words and buttons take a tenth: no menu, no page."""
         return self.share(BLACK, GROUND, top=BAR_HEIGHT) > 0.85
 
+    @property
+    def is_blank(self) -> bool:
+        """One colour below the bar: a browser that has not drawn anything yet."""
+        below = set(self.rows()[BAR_HEIGHT:])
+        row = next(iter(below))
+        return len(below) == 1 and row == row[:4] * self.width
+
     def keep(self, path: Path) -> None:
         """Write it as PNG."""
         lines = b"".join(b"\0" + _red_first(row) for row in self.rows())

@@ -145,7 +145,7 @@ def judge(film: Sequence[Frame], started: float, page: str, ended: float) -> Non
     for frame in opening:
         if any(title.startswith(page) for title in frame.titles):
             break
-        assert frame.titles <= {*OURS, "", "Chromium"}, f"on the way to the start page: {frame.titles}"
+        assert frame.titles <= OURS or frame.is_blank, f"on the way to the start page: {frame.titles}"
     after = [frame for frame in film if frame.at > ended + 0.5]
     gone = next(number for number, frame in enumerate(after) if frame.titles <= OURS)
     for frame in after[gone:]:

@@ -213,3 +213,9 @@ def test_a_wish_that_did_not_get_through_says_so_until_the_enforcer_is_back() ->
 def test_the_enforcers_sentence_is_said_with_its_values() -> None:
     said = Said("{what}: {minutes}", (("what", Said("Time left")), ("minutes", 5)))
     assert view(model(sentence=said), CLOCK, 100.0).line == "Tempo rimasto: 5"
+
+
+@pytest.mark.parametrize("state", ["ending", "wiping"])
+def test_what_was_answered_in_a_session_is_over_with_it(state: str) -> None:
+    shown = view(model(state=state, sentence=Said("The operator is coming.")), CLOCK, 100.0)
+    assert shown.line == view(model(state=state), CLOCK, 100.0).line != ""
