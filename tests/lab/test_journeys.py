@@ -146,7 +146,7 @@ def judge(film: Sequence[Frame], started: float, page: str, ended: float) -> Non
         if any(title.startswith(page) for title in frame.titles):
             break
         # The browser's window is there some time before it is drawn, and then before its page is.
-        assert frame.titles <= OURS or frame.is_plain or frame.is_blank, f"on the way to the start page: {frame.titles}"
+        assert frame.titles <= OURS or frame.is_plain or frame.is_blank, (frame.file.name, frame.titles)
     after = [frame for frame in film if frame.at > ended + 0.5]
     gone = next(number for number, frame in enumerate(after) if frame.titles <= OURS)
     for frame in after[gone:]:
