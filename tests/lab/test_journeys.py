@@ -140,7 +140,7 @@ def judge(film: Sequence[Frame], started: float, page: str, ended: float) -> Non
     assert first, "the film begins before anybody pressed Start"
     for frame in first:
         assert frame.is_plain, (frame.file.name, frame.titles)
-        assert frame.titles <= OURS, frame.titles
+        assert frame.titles <= {*OURS, ""}, frame.titles  # a window of ours has no name at first
     opening = [frame for frame in film if started <= frame.at < ended]
     for frame in opening:
         if any(title.startswith(page) for title in frame.titles):
@@ -152,7 +152,7 @@ def judge(film: Sequence[Frame], started: float, page: str, ended: float) -> Non
     gone = next(number for number, frame in enumerate(after) if frame.titles <= OURS and frame.is_plain)
     for frame in after[gone:]:
         assert frame.is_plain, (frame.file.name, frame.titles)
-        assert frame.titles <= OURS, frame.titles
+        assert frame.titles <= {*OURS, ""}, frame.titles  # a window of ours has no name at first
 
 
 def keep(person: Person, film: Sequence[Frame], started: float, ended: float) -> None:
@@ -310,7 +310,9 @@ def test_a_business_files_reads_its_receipt_and_keeps_it(business: Visit, tmp_pa
 
         person.presses(BLUE, "Leggi la ricevuta")
         wait_for(lambda: f"{SHOP} GET /ricevuta.pdf" in business.portals.visits(), 30, "the receipt")
-        wait_for(lambda: screen.stretches(500, WHITE, 300), 60, "the receipt's paper in the viewer")
+        # The paper does not begin at the screen's edge, as the page before it does.
+        papers = lambda: [run for run in screen.stretches(500, WHITE, 300) if run.start > 100]  # noqa: E731
+        wait_for(papers, 60, "the receipt's paper in the viewer")
         person.looks("pdf-viewer")
         person.keys("alt+Left")
         screen.shows("Pratica inviata")
