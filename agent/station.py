@@ -79,8 +79,8 @@ class Station:
             user=settings.kiosk_user, paths=paths, host=host, journal=journal, clock=clock, log=log
         )
         self._sticks = Sticks(host, log)
-        self.pages = Pages(self.sessions, clock, limit=lambda: self._page_limit, log=log)
         self.payments = Payments(journal=journal, clock=clock, sitting=lambda: self.sessions.sitting, log=log)
+        self.pages = Pages(self.sessions, clock, limit=lambda: self._page_limit, log=log)
         self._room = Room(host)
         self.desk = Desk(
             self.sessions,
