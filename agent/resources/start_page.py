@@ -7,6 +7,7 @@ one by one (kiosk_profiles/browser.py): no other `file:` address opens.
 """
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 from agent.core.changes import Effect, Owned, Plan, Reader
 from agent.core.files import FilePlanner, FileWish, Found, observe_files
@@ -47,6 +48,7 @@ def watched(wanted: Resources) -> tuple[str, ...]:
     return () if wanted.start_page is None else FILES
 
 
+@lru_cache(maxsize=len(LANGUAGES))  # a look compares the pages, and they hardly ever are others
 def html(page: StartPage, language: Language) -> str:
     """The page in one language. Every text is escaped: names come from files that people edit."""
     choices = "".join(_choice(one, language) for one in LANGUAGES)
@@ -120,26 +122,26 @@ def _lang(lang: Language, page: Language) -> str:
 def _css() -> Iterator[str]:
     yield "*{box-sizing:border-box}"
     yield "html{font:125%/1.4 'Noto Sans','DejaVu Sans',sans-serif;color:#111;background:#f3f5f8}"
-    yield "body{margin:0 auto;max-width:76rem;padding:.75rem 1.25rem 1.5rem}"
+    yield "body{margin:0 auto;max-width:76rem;padding:.5rem 1.25rem 1rem}"
     yield "ul{list-style:none;margin:0;padding:0}"
     yield "header{float:right;margin-left:1rem}"
     yield "nav ul{display:flex;flex-wrap:wrap;gap:.5rem}"
     yield "nav a{display:inline-block;padding:.35rem 1rem;border:2px solid #0b3d6e;border-radius:.5rem;"
     yield "color:#0b3d6e;background:#fff;text-decoration:none}"
     yield "nav a[aria-current]{background:#0b3d6e;color:#fff;font-weight:bold}"
-    yield "h1{font-size:2rem;line-height:1.2;margin:0 0 .25rem}"
-    yield ".about{margin:0 0 1rem}"
+    yield "h1{font-size:1.8rem;line-height:1.2;margin:0 0 .2rem}"
+    yield ".about{margin:0 0 .7rem}"
     yield ".tiles{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,14rem),1fr));gap:.9rem}"
-    yield ".tiles li{position:relative;padding:.8rem 1rem;border:2px solid #0b3d6e;border-radius:.75rem;"
+    yield ".tiles li{position:relative;padding:.6rem 1rem;border:2px solid #0b3d6e;border-radius:.75rem;"
     yield "background:#fff;overflow-wrap:anywhere}"
     yield ".tiles li:hover{background:#e3edf8}"
     yield "h2{font-size:1.3rem;line-height:1.25;margin:0}"
     yield "h2 a{color:#0b3d6e}"
     # The whole tile is the link's target, yet only its name is read out as the link.
     yield "h2 a::after{content:'';position:absolute;inset:0;border-radius:.75rem}"
-    yield ".tiles p{margin:.4rem 0 0}"
+    yield ".tiles p{margin:.3rem 0 0}"
     yield ".tiles .host{color:#4a4a4a;font-size:.85rem}"
-    yield ".help{margin:1.2rem 0 0;padding:.8rem 1rem;border-left:.5rem solid #0b3d6e;background:#fff}"
+    yield ".help{margin:.9rem 0 0;padding:.5rem 1rem;border-left:.5rem solid #0b3d6e;background:#fff}"
     yield "a:focus-visible{outline:4px solid #111;outline-offset:3px;background:#ffd54a;color:#111}"
     yield "h2 a:focus-visible{outline:none;background:none;color:#111}"
     yield "h2 a:focus-visible::after{outline:5px solid #111;box-shadow:0 0 0 11px #ffd54a}"
