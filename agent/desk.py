@@ -18,7 +18,10 @@ _SEEN = sentence("the citizen is told that the operator comes")
 
 
 class Desk:
-    """`offer` says how the lab wants sessions here, `well` whether the PC is as it shall be."""
+    """`offer` says how the lab wants sessions here, `well` whether the PC is as it shall be.
+
+    `paying_until_s` says when payment mode closes (monotonic), None while it is closed.
+    """
 
     def __init__(
         self,
@@ -27,6 +30,7 @@ class Desk:
         *,
         offer: Callable[[], Session | None],
         well: Callable[[], bool],
+        paying_until_s: Callable[[], float | None],
         sticks: Sticks,
         room: Room,
     ) -> None:
@@ -34,6 +38,7 @@ class Desk:
         self._clock = clock
         self._offer = offer
         self._well = well
+        self._paying_until_s = paying_until_s
         self._sticks = sticks
         self._room = room
         self._before_full: Sentence | None = None
@@ -49,7 +54,12 @@ class Desk:
         )
         if state.state != "active":
             return state
-        return replace(state, sentence=self._said(state.sentence), stick=self._sticks.ready)
+        return replace(
+            state,
+            sentence=self._said(state.sentence),
+            stick=self._sticks.ready,
+            paying_until_s=self._paying_until_s(),
+        )
 
     def _said(self, of_sitting: Sentence | None) -> Sentence | None:
         """What goes first: the stick while it is at work, the operator, what became of the stick since."""

@@ -9,7 +9,6 @@ import ctypes
 import os
 import struct
 from enum import IntFlag
-from pathlib import Path
 from typing import NamedTuple
 
 _HEAD = struct.Struct("iIII")
@@ -53,7 +52,7 @@ class Inotify:
         """The descriptor that becomes readable."""
         return self._file
 
-    def add_watch(self, path: Path, flags: Flag) -> int:
+    def add_watch(self, path: str, flags: Flag) -> int:
         """Watch a directory; the number that its events carry, the same again if it is watched already."""
         encoded = ctypes.c_char_p(os.fsencode(path))
         return self._called(self._libc.inotify_add_watch(self._file, encoded, ctypes.c_uint32(flags)))

@@ -78,16 +78,17 @@ class Station:
             user=settings.kiosk_user, paths=paths, host=host, journal=journal, clock=clock, log=log
         )
         self._sticks = Sticks(host, log)
+        self.payments = Payments(journal=journal, clock=clock, sitting=lambda: self.sessions.sitting, log=log)
         self._room = Room(host)
         self.desk = Desk(
             self.sessions,
             clock,
             offer=lambda: self.wanted.session,
             well=lambda: self._well,
+            paying_until_s=lambda: self.payments.seen_until_s,
             sticks=self._sticks,
             room=self._room,
         )
-        self.payments = Payments(journal=journal, clock=clock, sitting=lambda: self.sessions.sitting, log=log)
         if journal.unpairing:
             self._finish_leaving()
         self._load()

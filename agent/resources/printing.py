@@ -56,6 +56,16 @@ DefaultAuthType Basic
 <Location />
   Order allow,deny
 </Location>
+<Location /admin/conf>
+  AuthType Default
+  Require user @SYSTEM
+  Order allow,deny
+</Location>
+<Location /admin/log>
+  AuthType Default
+  Require user @SYSTEM
+  Order allow,deny
+</Location>
 <Policy default>
   JobPrivateAccess default
   JobPrivateValues all
@@ -105,7 +115,7 @@ class Observed(Message, frozen=True):
 def observe(wanted: Resources, owned: Owned, reader: Reader) -> Observed:
     """What cupsd last wrote of its printers."""
     files = observe_files((SETTINGS, *WRITTEN), owned, reader)
-    installed = reader.names(_FOLDER) is not None
+    installed = reader.is_directory(_FOLDER)
     if wanted.printing is None and not owned:
         return Observed(files=files, printers={}, installed=installed, open=True)
     state = reader.file(PRINTERS)

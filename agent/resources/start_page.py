@@ -7,6 +7,7 @@ one by one (kiosk_profiles/browser.py): no other `file:` address opens.
 """
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 from agent.core.changes import Effect, Owned, Plan, Reader
 from agent.core.files import FilePlanner, FileWish, Found, observe_files
@@ -47,6 +48,7 @@ def watched(wanted: Resources) -> tuple[str, ...]:
     return () if wanted.start_page is None else FILES
 
 
+@lru_cache(maxsize=len(LANGUAGES))  # a look compares the pages, and they hardly ever are others
 def html(page: StartPage, language: Language) -> str:
     """The page in one language. Every text is escaped: names come from files that people edit."""
     choices = "".join(_choice(one, language) for one in LANGUAGES)

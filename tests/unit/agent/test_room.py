@@ -89,6 +89,7 @@ class Seat:
             SimpleNamespace(monotonic=lambda: 5.0),
             offer=lambda: None,
             well=lambda: True,
+            paying_until_s=lambda: 9.0,
             sticks=self.stick,  # type: ignore[arg-type]
             room=self.room,
         )
