@@ -6,6 +6,7 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from agent.core.citizen import CitizenAsk, CitizenState, call_told, citizen_state
+from agent.pages import Pages
 from agent.ports import Clock
 from agent.room import FULL, Room
 from agent.session_runner import Sessions
@@ -32,6 +33,7 @@ class Desk:
         well: Callable[[], bool],
         paying_until_s: Callable[[], float | None],
         sticks: Sticks,
+        pages: Pages,
         room: Room,
     ) -> None:
         self._sessions = sessions
@@ -40,6 +42,7 @@ class Desk:
         self._well = well
         self._paying_until_s = paying_until_s
         self._sticks = sticks
+        self._pages = pages
         self._room = room
         self._before_full: Sentence | None = None
 
@@ -56,7 +59,7 @@ class Desk:
             return state
         return replace(
             state,
-            sentence=self._said(state.sentence),
+            sentence=self._pages.told() or self._said(state.sentence),
             stick=self._sticks.ready,
             paying_until_s=self._paying_until_s(),
         )

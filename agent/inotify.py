@@ -18,6 +18,7 @@ _READ_BYTES = 64 << 10
 class Flag(IntFlag):
     """sys/inotify.h; the names without IN_."""
 
+    ACCESS = 0x1
     MODIFY = 0x2
     ATTRIB = 0x4
     CLOSE_WRITE = 0x8

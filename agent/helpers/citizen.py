@@ -103,9 +103,9 @@ def furnish(home: Path) -> None:
     """Have the file chooser open on the stick's folder, and name it and the downloads beside its list.
 
     Where it opens is a preference of Chromium's; the chooser itself is GTK's, and its places are XDG's.
+    GTK's own print dialogue, which the print preview has a link to, knows printers only.
     Another preference leaves the window's frame to the window manager, who draws none: so there are no
     buttons beside the tabs that make the window an icon, which nothing on the screen would bring back.
-    GTK's own print dialogue, which the print preview has a link to, knows printers only.
     """
     settings, browser = home / ".config", home / PROFILE / "Default"
     for folder in (settings, browser):

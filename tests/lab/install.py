@@ -198,6 +198,10 @@ def _units(root: Path, project: Path) -> None:
             shutil.copyfile(file, root / "usr/lib/systemd/system" / file.name)
         elif file.suffix == ".conf":
             shutil.copyfile(file, root / "usr/lib" / file.parent.name / file.name)
+        elif file.parent.name == "cups-backend":
+            backend = root / "usr/lib/cups/backend" / file.name
+            shutil.copyfile(file, backend)
+            backend.chmod(0o755)
     for name, target in (
         ("lab-agent", "lab-agent"),
         ("labctl", "lab-controller"),

@@ -218,12 +218,6 @@ def test_the_enforcers_sentence_is_said_with_its_values() -> None:
     assert view(model(sentence=said), CLOCK, 100.0).line == "Tempo rimasto: 5"
 
 
-@pytest.mark.parametrize("state", ["ending", "wiping"])
-def test_what_was_answered_in_a_session_is_over_with_it(state: str) -> None:
-    shown = view(model(state=state, sentence=Said("The operator is coming.")), CLOCK, 100.0)
-    assert shown.line == view(model(state=state), CLOCK, 100.0).line != ""
-
-
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_refused_download_is_told_for_a_while_and_then_what_was_said_before(language: str) -> None:
     told = happened(model(language=language, sentence=Said("Help")), NO_DOWNLOAD, 100.0)
@@ -289,3 +283,9 @@ def test_payment_mode_closes_on_the_bars_own_count_and_its_end_is_told() -> None
     assert not heard(paying, State("ending", "it", 161.0)).news
     again = heard(over, replace(ACTIVE, paying_until_s=400.0))
     assert view(again, CLOCK, 162.0).line.startswith("Ora puoi pagare")
+
+
+@pytest.mark.parametrize("state", ["ending", "wiping"])
+def test_what_was_answered_in_a_session_is_over_with_it(state: str) -> None:
+    shown = view(model(state=state, sentence=Said("The operator is coming.")), CLOCK, 100.0)
+    assert shown.line == view(model(state=state), CLOCK, 100.0).line != ""
