@@ -83,6 +83,7 @@ def ask_for(seat: Kiosk, path: str) -> float:
     seat.go(f"http://{INSIDE}{path}")
     if path == CLICK:
         assert seat.shows("Modulo"), seat.titles()
+        time.sleep(1)  # the title is there before the page takes clicks
         seat.click(SIZE[0] // 2, SIZE[1] // 2)
     return time.monotonic()
 
