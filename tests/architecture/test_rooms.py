@@ -37,7 +37,7 @@ ROOMS = {
     # The enforcer runs programs through its host; Popen's type is known where a helper is talked to;
     # `lab-agent run` starts both halves; `labctl --server` is ssh;
     # `labctl profile check --chromium` asks a Chromium; what reads a citizen's stick, or
-    # what is about to be printed, has limits of its own; the gate before the printer hands on to CUPS' program.
+    # what is about to be printed, has limits of its own; the gate before the printer runs CUPS' own program.
     "subprocess": {
         *("agent/host.py", "agent/pairing.py", "agent/session_runner.py", "agent/main.py"),
         *("agent/helpers/media.py", "agent/helpers/sheets.py", "agent/helpers/print_gate.py"),
