@@ -24,7 +24,19 @@ from agent.citizen import titles  # noqa: E402
 from agent.citizen.ground import Ground  # noqa: E402
 from agent.citizen.link import DOOR, Link  # noqa: E402
 from agent.citizen.messages import LANGUAGES  # noqa: E402
-from agent.citizen.view import NAMES, Model, View, heard, pressed, seen, unsent, until_next, view  # noqa: E402
+from agent.citizen.view import (  # noqa: E402
+    DOCUMENTS,
+    INTERNET,
+    NAMES,
+    Model,
+    View,
+    heard,
+    pressed,
+    seen,
+    unsent,
+    until_next,
+    view,
+)
 from agent.citizen.words import say, word  # noqa: E402
 from agent.citizen.x11 import Screen  # noqa: E402
 
@@ -102,6 +114,8 @@ class Bar:
         return False
 
     def _on_press(self, name: str) -> None:
+        if name in (INTERNET, DOCUMENTS):
+            self._screen.activate(self._screen.ways().get(name, 0))
         self._model, line = pressed(self._model, name)
         if line and not self._link.send(line):
             self._model = unsent(self._model)
@@ -170,7 +184,7 @@ class Bar:
 
     def _look_at_title(self) -> None:
         refused = titles.refused(self._screen.title, self._read_lists())
-        self._model = seen(self._model, refused=refused)
+        self._model = seen(self._model, refused=refused, ways=frozenset(self._screen.ways()))
         self.show()
 
     def _take_keyboard(self) -> None:

@@ -22,7 +22,11 @@ SOON_S = 300.0
 
 HELP, MORE_TIME, END, END_YES, END_NO = "help", "more-time", "end", "end-yes", "end-no"
 SAVE = "save"
+INTERNET, DOCUMENTS = "internet", "documents"
+"""To the browser and to the programs beside it: the bar's own, nobody is asked."""
 NAMES = {
+    INTERNET: word("Internet"),
+    DOCUMENTS: word("Documents"),
     SAVE: word("Save to stick"),
     HELP: word("Help"),
     MORE_TIME: word("More time"),
@@ -51,7 +55,7 @@ _START = word("Start")
 _TIME_LEFT = word("Time left")
 _BUTTONS: dict[str, tuple[str, ...]] = {
     "available": (HELP,),
-    "active": (SAVE, HELP, MORE_TIME, END),
+    "active": (INTERNET, DOCUMENTS, SAVE, HELP, MORE_TIME, END),
     "out-of-service": (HELP,),
 }
 
@@ -66,6 +70,8 @@ class Model:
     """Whether the citizen is being asked if the session shall end."""
     notice: str = ""
     """What the bar has to say itself (REFUSED, AWAY)."""
+    ways: frozenset[str] = frozenset()
+    """To which windows there is a way from the one in front (INTERNET, DOCUMENTS)."""
 
 
 @dataclass(frozen=True)
@@ -131,9 +137,9 @@ def heard(model: Model, state: State | None) -> Model:
     return replace(model, state=state, language=state.language, asking=asking, notice=notice)
 
 
-def seen(model: Model, *, refused: bool) -> Model:
-    """After the active window got another title: whether it is that of an address that was refused."""
-    return replace(model, notice=REFUSED if refused else "")
+def seen(model: Model, *, refused: bool, ways: frozenset[str] = frozenset()) -> Model:
+    """After another window or title came to the front: was its address refused, and what else is open."""
+    return replace(model, notice=REFUSED if refused else "", ways=ways)
 
 
 def pressed(model: Model, button: str) -> tuple[Model, bytes]:
@@ -151,6 +157,8 @@ def pressed(model: Model, button: str) -> tuple[Model, bytes]:
             return replace(model, asking=True), b""
         case "end-no":
             return replace(model, asking=False), b""
+        case "internet" | "documents":  # the window itself is brought by whoever has the screen
+            return replace(model, notice=""), b""
         case "end-yes":
             return replace(model, asking=False), ask_line("end")
     # What comes of it is to be read where the refusal was.
@@ -169,6 +177,7 @@ def _buttons(model: Model) -> tuple[str, ...]:
         return ()
     pointless = {MORE_TIME} if model.state.ends_in_s is None else set()
     pointless |= set() if model.state.stick else {SAVE}
+    pointless |= {INTERNET, DOCUMENTS} - model.ways
     return tuple(name for name in _BUTTONS.get(model.state.state, ()) if name not in pointless)
 
 
