@@ -31,7 +31,7 @@ def main(spec: str) -> None:
             note(self.client_address[0], 80, self.path)
             kind, headers, body = pages.get(self.path.partition("?")[0], ("text/html", {}, PLAIN))
             data = body.encode()
-            self.send_response(200)
+            self.send_response(302 if "Location" in headers else 200)
             for name, value in {"Content-Type": f"{kind}; charset=utf-8", **headers}.items():
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(data)))
