@@ -1,13 +1,16 @@
 """What a control group's processes cost: memory and CPU, read from outside the PC they run on.
 
-Two figures of memory. `pss` is what smaps_rollup says, in which a page that n
-processes map counts 1/n: on a machine with other PCs on the same Debian files
-it flatters. `distinct` counts every page that any of the group's processes
-maps once and in full, whoever else maps it: it is what the PSS would be if
-nothing else on the PC used Python, OpenSSL or libc. Goals are judged by it.
+Two figures of memory, both counted from the kernel's page map. `pss` is the PSS
+on a PC of its own: a page that n of that PC's processes map counts 1/n. (What
+smaps_rollup says flatters here: the lab's other PCs map the same Debian files.)
+`distinct` counts every page that any of the group's processes maps once and in
+full, whoever else maps it: the PSS if nothing else on the PC used Python, OpenSSL
+or libc.
 """
 
 from array import array
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +24,7 @@ _FRAME = (1 << 55) - 1  # Documentation/admin-guide/mm/pagemap.rst
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes of a group's processes together."""
+    """Bytes of a group's processes together; what either means is said above."""
 
     pss: int
     distinct: int
@@ -40,6 +43,12 @@ def pids(group: Path) -> list[int]:
     return found
 
 
+def memory_of(machine: Machine, *names: str) -> Memory:
+    """What a slice or unit of a PC holds, beside all else that runs on that PC."""
+    ours = pids(slice_of(machine, *names))
+    return memory(ours, set(pids(slice_of(machine))) - set(ours))
+
+
 def cpu_s(group: Path) -> float:
     """CPU seconds that the group's processes have used since the group was made, ended ones too."""
     for line in (group / "cpu.stat").read_text().splitlines():
@@ -49,12 +58,16 @@ def cpu_s(group: Path) -> float:
     raise RuntimeError(f"{group} does not count CPU time")
 
 
-def memory(processes: list[int]) -> Memory:
-    """What these processes hold. A process must not end meanwhile."""
-    frames: set[int] = set()
+def memory(processes: Iterable[int], beside: Iterable[int] = ()) -> Memory:
+    """What these processes hold, where those `beside` them share the PC. None may end meanwhile."""
+    ours: Counter[int] = Counter()
     for pid in processes:
-        frames |= _frames(pid)
-    return Memory(pss=sum(_pss(pid) for pid in processes), distinct=len(frames) * _PAGE)
+        ours.update(_frames(pid))
+    others: Counter[int] = Counter()
+    for pid in beside:
+        others.update(_frames(pid) & ours.keys())
+    pss = sum(count / (count + others[frame]) for frame, count in ours.items())
+    return Memory(pss=round(pss * _PAGE), distinct=len(ours) * _PAGE)
 
 
 def voluntary_switches(pid: int) -> int:
@@ -65,13 +78,6 @@ def voluntary_switches(pid: int) -> int:
             if line.startswith("voluntary_ctxt_switches:"):
                 total += int(line.split()[1])
     return total
-
-
-def _pss(pid: int) -> int:
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1]) * 1024
-    raise RuntimeError(f"no Pss in smaps_rollup of {pid}")
 
 
 def _frames(pid: int) -> set[int]:

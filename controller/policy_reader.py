@@ -47,6 +47,8 @@ _FLAGS = (
     *("--headless=new", "--remote-debugging-pipe", "--no-first-run", "--disable-breakpad"),
     *("--password-store=basic", "about:blank"),
 )
+_POLICY_PAGE = "chrome://policy/"
+_WHERE = "document.readyState === 'complete' ? document.URL : ''"
 _TABLE = """(async () => {
   const {addWebUiListener, sendWithPromise} = await import('chrome://resources/js/cr.js');
   return await new Promise(done => {
@@ -160,12 +162,28 @@ class PolicyReader:
     def _evaluate(self, expression: str) -> Any:
         """What an expression comes to on chrome://policy, promises kept."""
         if not self._session:
-            target = self._call("Target.createTarget", url="chrome://policy")["targetId"]
+            target = self._call("Target.createTarget", url=_POLICY_PAGE)["targetId"]
             self._session = self._call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+            self._arrive()
         answer = self._call("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
         if "exceptionDetails" in answer:
             raise Unreadable("strange", str(answer["exceptionDetails"].get("text", "")))
         return answer["result"].get("value")
+
+    def _arrive(self) -> None:
+        """Wait for the page: its target is there before it, and what is asked in the blank one is lost."""
+        while True:
+            try:
+                answer = self._call("Runtime.evaluate", expression=_WHERE, returnByValue=True)
+            except Unreadable as error:
+                if error.trouble != "strange" or time.monotonic() > self._deadline:
+                    raise
+            else:
+                if answer["result"].get("value") == _POLICY_PAGE:
+                    return
+                if time.monotonic() > self._deadline:
+                    raise Unreadable("lost")
+            time.sleep(0.02)
 
     def _call(self, method: str, **parameters: Any) -> dict[str, Any]:
         number = next(self._numbers)

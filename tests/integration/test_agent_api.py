@@ -98,7 +98,14 @@ class Agent:
         self.log = root / "agent.log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(command, stderr=log)
-        eventually(lambda: "listens on port" in self.log.read_text(), "the agent")
+        # It listens at once, and lets nobody in before its root half has said whether it is paired.
+        eventually(self._lets_in, "the agent")
+
+    def _lets_in(self) -> bool:
+        try:
+            return requests.get(f"http://127.0.0.1:{self.port}/", timeout=5).status_code == 404
+        except requests.ConnectionError:
+            return False
 
     @property
     def code(self) -> str:

@@ -18,7 +18,7 @@ import pytest
 from tests.lab.kiosk import SIZE, Kiosk, kiosk
 from tests.lab.rig import Machine
 from tests.lab.rig.host import say, wait_until
-from tests.lab.site import LAYER, Site
+from tests.lab.site import LAYER, Site, wait_for
 from tests.lab.www import Web, web
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
@@ -111,6 +111,7 @@ def test_without_the_policy_the_same_citizen_reaches_both(site: Site, sites: tup
     machine = site.pc(2)
     rc = (machine.root / "etc/lab-agent/openbox/rc.xml").read_text()
     site.labctl("unpair", machine.name)
+    wait_for(lambda: let_go(machine), 60, "the PC let go of, filter and all")
     machine.run(["install", "-m", "644", "/dev/stdin", "/run/rc.xml"], input=rc)  # the same window, only
     flags = ("--remote-debugging-port=9222",)
     with (
@@ -129,6 +130,13 @@ def test_without_the_policy_the_same_citizen_reaches_both(site: Site, sites: tup
         assert wait_until(lambda: debugging_answers(machine), timeout=10)
         seat.go("chrome://settings")
         assert seat.shows("Settings"), seat.titles()
+
+
+def let_go(machine: Machine) -> bool:
+    """Whether neither the policy nor the network filter is in force any more."""
+    ruleset = machine.run(["nft", "list", "ruleset"]).stdout
+    policies = machine.root / "etc/chromium/policies/managed"
+    return "lab_kiosk" not in ruleset and not (policies.is_dir() and any(policies.iterdir()))
 
 
 def debugging_answers(machine: Machine) -> bool:
