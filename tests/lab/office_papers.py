@@ -67,12 +67,6 @@ def with_picture(url: str) -> str:
     return paper(f"<text:p>{frame}{image}</draw:frame>Prova</text:p>")
 
 
-def with_section(url: str) -> str:
-    """Takes a part of its text from elsewhere."""
-    source = f'<text:section-source xlink:href="{url}" xlink:type="simple"/>'
-    return paper(f'<text:section text:name="altrove">{source}<text:p>Prova</text:p></text:section>')
-
-
 def with_link(url: str) -> str:
     """A link in letters that fill a line."""
     style = (
