@@ -7,11 +7,12 @@ from msgspec.structs import replace
 
 from agent.core.citizen import CitizenAsk, CitizenState, call_told, citizen_state
 from agent.ports import Clock
+from agent.room import FULL, Room
 from agent.session_runner import Sessions
 from agent.sticks import Sticks
 from contract.desired import Session
 from contract.exchange import CommandResult
-from contract.sentence import sentence
+from contract.sentence import Sentence, sentence
 
 _SEEN = sentence("the citizen is told that the operator comes")
 
@@ -27,12 +28,15 @@ class Desk:
         offer: Callable[[], Session | None],
         well: Callable[[], bool],
         sticks: Sticks,
+        room: Room,
     ) -> None:
         self._sessions = sessions
         self._clock = clock
         self._offer = offer
         self._well = well
         self._sticks = sticks
+        self._room = room
+        self._before_full: Sentence | None = None
 
     def state(self) -> CitizenState:
         """What the session bar shows."""
@@ -45,8 +49,17 @@ class Desk:
         )
         if state.state != "active":
             return state
-        said = self._sticks.told() if self._sticks.busy else state.sentence or self._sticks.told()
-        return replace(state, sentence=said, stick=self._sticks.ready)
+        return replace(state, sentence=self._said(state.sentence), stick=self._sticks.ready)
+
+    def _said(self, of_sitting: Sentence | None) -> Sentence | None:
+        """What goes first: the stick while it is at work, the operator, what became of the stick since."""
+        stick = self._sticks.told()
+        if self._sticks.busy:
+            return stick
+        if not self._room.full:
+            self._before_full = stick
+            return of_sitting or stick
+        return of_sitting or (FULL if stick == self._before_full else stick)
 
     def ask(self, ask: CitizenAsk) -> None:
         """Do what was pressed where that makes sense now; the next state tells. Raises JournalError."""

@@ -10,7 +10,6 @@ import pwd
 import selectors
 import signal
 import socket
-import struct
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -40,6 +39,7 @@ from agent.journal import Journal, JournalError
 from agent.netlink import PacketFilter
 from agent.notify import notify, watchdog_every_s
 from agent.pairing import Code, show_code
+from agent.peer import Peer
 from agent.resources import KINDS
 from agent.session_runner import Errand
 from agent.settings import Paths, Settings
@@ -48,7 +48,7 @@ from agent.unix_door import open_door, welcome
 from agent.watch import Watch as FileWatch
 from contract.pairing import PairDone, PairOffer
 from contract.sentence import sentence
-from contract.wire import MAX_MESSAGE_BYTES, ContractError, decode, encode
+from contract.wire import MAX_MESSAGE_BYTES, ContractError
 
 SLOW_LOOK_S = 30.0
 """Between two looks at what has no event (kernel parameters): a few file reads."""
@@ -66,46 +66,6 @@ AHEAD = timedelta(minutes=1)
 """So far ahead of a synchronised clock the journal may be: NTP steps a clock back by less as a rule."""
 
 _MAX_PEERS = 8
-_HEAD = struct.Struct(">I")
-
-
-class Peer:
-    """One connection to the socket, and what is still to be read and written on it."""
-
-    def __init__(self, link: socket.socket, uid: int) -> None:
-        self.link = link
-        self.uid = uid
-        self.watching = False
-        self._incoming = bytearray()
-        self._outgoing = bytearray()
-
-    def read(self) -> list[Call]:
-        """Every whole call that has come. Raises OSError when the peer has gone, ContractError."""
-        try:
-            data = self.link.recv(256 << 10)
-        except BlockingIOError:
-            return []
-        if not data:
-            raise ConnectionResetError("it hung up")
-        self._incoming += data
-        calls: list[Call] = []
-        while (call := _frame(self._incoming)) is not None:
-            calls.append(call)
-        return calls
-
-    def write(self, message: Return) -> None:
-        """Add a message to what is to be sent."""
-        data = encode(message)
-        self._outgoing += _HEAD.pack(len(data)) + data
-
-    def flush(self) -> int:
-        """Send what the socket takes; how many bytes are left. Raises OSError when the peer has gone."""
-        try:
-            while self._outgoing:
-                del self._outgoing[: self.link.send(self._outgoing)]
-        except BlockingIOError:
-            return len(self._outgoing)
-        return 0
 
 
 class Enforcer:
@@ -408,18 +368,3 @@ def log(line: str) -> None:
     """A line for the system's journal."""
     sys.stderr.write(line + "\n")
     sys.stderr.flush()
-
-
-def _frame(buffer: bytearray) -> Call | None:
-    """Take one whole frame off `buffer`; None when there is none yet. Raises ContractError."""
-    if len(buffer) < _HEAD.size:
-        return None
-    (length,) = _HEAD.unpack_from(buffer)
-    if length > MAX_MESSAGE_BYTES:
-        raise ContractError(f"a frame of {length} bytes; the limit is {MAX_MESSAGE_BYTES}")
-    end = _HEAD.size + length
-    if len(buffer) < end:
-        return None
-    call = decode(Call, bytes(buffer[_HEAD.size : end]))
-    del buffer[:end]
-    return call

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import msgspec
 
-from agent.api import Call, Reply
+from agent.connection import Call, Reply
 from agent.core.messages import (
     BeginPairing,
     Deliver,

@@ -20,7 +20,8 @@ import ifaddr
 import msgspec
 
 from agent.announce import Announcer
-from agent.api import Door, Route, Server
+from agent.api import Server
+from agent.connection import Door, Route
 from agent.core import status
 from agent.exchange import Exchange, News, PairingDoor
 from agent.facts import FactsReader

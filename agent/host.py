@@ -39,6 +39,10 @@ STAGING = "/etc/lab-agent/staging"
 """Where files are written before they are renamed into place: not beside their
 place, because Chromium reads every file in its policy directory."""
 
+HELPER = "lab-helper"
+"""The account of the enforcer's short-lived helpers. Not `nobody`: whatever else runs as that may look at
+what does, and a pairing's helper has the code and the PC's new key in its memory."""
+
 MAX_FILE = 4 << 20
 """Longest file that is read whole (4 MiB); a longer one is not ours anyway."""
 
@@ -216,7 +220,7 @@ class Host:
     ) -> "subprocess.CompletedProcess[bytes]":
         """Run a program to its end, on a real PC as `user`.
 
-        Raises ActionFailed when it is not there or takes too long.
+        Raises ActionFailed when it or the user is not there, or it takes too long.
         """
         account = _account(user if self._real else None)
         try:
@@ -241,7 +245,10 @@ class Host:
             raise ActionFailed(_cannot_run(argv, error)) from None
 
     def start(self, argv: tuple[str, ...], *, user: str | None = None) -> "subprocess.Popen[bytes]":
-        """Start a helper that is talked to over its standard input and output; on a real PC as `user`."""
+        """Start a helper that is talked to over its standard input and output; on a real PC as `user`.
+
+        Raises ActionFailed when it or the user is not there.
+        """
         account = _account(user if self._real else None)
         try:
             return subprocess.Popen(
@@ -361,16 +368,25 @@ def _read_all(handle: int) -> bytes:
 
 
 class _Account(NamedTuple):
-    user: str | None = None
-    group: str | None = None
-    extra_groups: tuple[str, ...] | None = None
+    user: int | None = None
+    group: int | None = None
+    extra_groups: tuple[int, ...] | None = None
 
 
 def _account(user: str | None) -> _Account:
-    """Popen's words for "as this user, with no other group"; as ourselves where we are not root."""
+    """Popen's words for "as this user, with no other group"; as ourselves where we are not root.
+
+    Raises ActionFailed where there is no such account: nothing is run as somebody else instead.
+    """
     if user is None or os.geteuid() != 0:
         return _Account()
-    return _Account(user=user, group="nogroup" if user == "nobody" else user, extra_groups=())
+    try:
+        found = pwd.getpwnam(user)
+    except KeyError:
+        raise ActionFailed(
+            sentence("there is no account {user} on this PC: systemd-sysusers makes it", user=user)
+        ) from None
+    return _Account(user=found.pw_uid, group=found.pw_gid, extra_groups=())
 
 
 def _failed(action: HostAction, why: Sentence) -> Sentence:

@@ -15,7 +15,7 @@ from subprocess import Popen, TimeoutExpired
 from typing import NamedTuple
 
 from agent.core.messages import Refused, SpakeResult, SpakeTask
-from agent.host import Host
+from agent.host import HELPER, Host
 from agent.ports import ActionFailed, Clock
 from contract.pairing import (
     CODE_DIGITS,
@@ -93,7 +93,7 @@ class Pairing:
             return Refused(message=told)
         self._tries += 1
         try:
-            self._helper = self._host.start((sys.executable, "-m", "agent.helpers.spake"), user="nobody")
+            self._helper = self._host.start((sys.executable, "-m", "agent.helpers.spake"), user=HELPER)
             # Made here, by root's half, and not from a clock: no document signed before this can name it.
             pairing = os.urandom(16).hex()
             task = SpakeTask(code=self.code.digits, station=self._station, pairing=pairing, start=start)

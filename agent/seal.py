@@ -1,13 +1,13 @@
 """Whether the lab stands for some bytes: an Ed25519 signature, checked in a helper.
 
-The helper is Debian's `openssl`, as nobody, fed through anonymous files: it
-costs 6 ms and nothing stays. The enforcer itself never handles a signature, and
+The helper is Debian's `openssl`, in the helpers' own account, fed through
+anonymous files: it costs 6 ms and nothing stays. The enforcer itself never handles a signature, and
 parses the payload only after the check.
 """
 
 import os
 
-from agent.host import Host
+from agent.host import HELPER, Host
 from agent.ports import ActionFailed
 from agent.trust import Trust
 from contract.desired import DesiredState
@@ -41,7 +41,7 @@ def check_seal(host: Host, signed: Signed, signing_key: bytes) -> bytes:
             *("-rawin", "-in", payload, "-sigfile", signature),
         )
         try:
-            done = host.run(argv, timeout_s=CHECK_TIMEOUT_S, user="nobody", pass_fds=tuple(files))
+            done = host.run(argv, timeout_s=CHECK_TIMEOUT_S, user=HELPER, pass_fds=tuple(files))
         except ActionFailed as error:
             raise SealBroken(
                 sentence("the lab's signature could not be checked: {why}", why=error.sentence)

@@ -5,20 +5,15 @@ power cut at any line: first the journal, then the effect, then what says that
 the effect was seen.
 """
 
-import base64
-import os
-import pwd
 from collections.abc import Callable, Iterable
-from datetime import datetime
 
-from agent import telling
+from agent.conditions import Conditions
 from agent.converge import converge
 from agent.core.browser import PACKAGE, other_version
 from agent.core.changes import Kind
-from agent.core.citizen import CitizenAsk, call_told
+from agent.core.citizen import CitizenAsk
 from agent.core.held import HeldState, read_held
 from agent.core.messages import Delivered, EnforcerState, Performed, Refused
-from agent.core.proof import unclean
 from agent.core.session import WHY_NOT, Sitting
 from agent.desk import Desk
 from agent.host import Host
@@ -26,17 +21,17 @@ from agent.journal import Journal, JournalError
 from agent.pairing import Code, Paired, Pairing
 from agent.payments import Payments
 from agent.ports import Clock
+from agent.room import Room
 from agent.seal import SealBroken, check_seal, not_for_us
 from agent.session_runner import Sessions
 from agent.settings import Paths, Settings
 from agent.sticks import Sticks
 from agent.telling import Looked
-from agent.trust import Trust, TrustStore, write_private
+from agent.trust import Trust, TrustStore, give_papers
 from contract.desired import DesiredState, Resources
 from contract.exchange import Command, CommandResult, Signed
 from contract.pairing import PairDone, PairFinish, PairOffer, PairStart
 from contract.sentence import Sentence, sentence, system_words
-from contract.status import Condition, ConditionType
 from contract.wire import ContractError, decode
 
 NOTHING = Resources()
@@ -46,8 +41,6 @@ _UNPAIRED = sentence("this station is not paired")
 _PAIRED = sentence("this station is paired; unpair it first (lab-agent unpair, as root)")
 _TOO_OLD = sentence("it is older than orders that this PC no longer remembers; give it again")
 _BEGINS = sentence("the session begins")
-_STARTED = sentence("the last session has started")
-_DID_NOT_START = sentence("the last session did not start; on the PC, see journalctl -u lab-session")
 
 
 class Station:
@@ -74,7 +67,7 @@ class Station:
         self._show = show
         self._log = log
         self._trusts = TrustStore(paths.enforcer_state)
-        self._conditions: dict[ConditionType, Condition] = {}
+        self._conditions = Conditions(clock, changed=self._changed, log=log)
         self.trust: Trust | None = None
         self.pairing: Pairing | None = None
         self._held = HeldState(None)
@@ -85,12 +78,14 @@ class Station:
             user=settings.kiosk_user, paths=paths, host=host, journal=journal, clock=clock, log=log
         )
         self._sticks = Sticks(host, log)
+        self._room = Room(host)
         self.desk = Desk(
             self.sessions,
             clock,
             offer=lambda: self.wanted.session,
             well=lambda: self._well,
             sticks=self._sticks,
+            room=self._room,
         )
         self.payments = Payments(journal=journal, clock=clock, sitting=lambda: self.sessions.sitting, log=log)
         if journal.unpairing:
@@ -98,7 +93,7 @@ class Station:
         self._load()
         if journal.set_aside is not None:
             kept = sentence("a damaged journal is kept as {path}", path=str(journal.set_aside))
-            self._say("JournalFailed", True, "SetAside", kept)
+            self._conditions.say("JournalFailed", True, "SetAside", kept)
 
     @property
     def desired(self) -> DesiredState | None:
@@ -125,7 +120,7 @@ class Station:
             profile="" if held is None else held.profile,
             desired_revision=0 if held is None else held.revision,
             applied_revision=0 if held is None else self._journal.applied,
-            conditions=tuple(sorted(self._conditions.values(), key=lambda found: found.type)),
+            conditions=self._conditions.all,
             at=self._clock.now(),
             phase=self.sessions.sitting.phase,
             wipe=self.sessions.sitting.proof,
@@ -157,22 +152,23 @@ class Station:
             whole = outcome.converged and not self._held.unread
             self.sessions.settled(whole)
             self._tell_session()
+            self._room.look(active=self.sessions.sitting.phase == "active")
+            self._conditions.room(full=self._room.full)
             self._tell_browser()
             if whole:
                 fresh = self.payments.found(opening) or fresh
                 self._journal.set_applied(revision, self._clock.now())
                 if fresh:  # told also where no condition has anything else to say than before
                     self.version += 1
-                if self._is("JournalFailed", "CannotWrite"):
+                if self._conditions.has("JournalFailed", "CannotWrite"):
                     self._journal.touch(self._clock.now())  # seen to work again, not only not needed
-                if "JournalFailed" in self._conditions:
-                    self._say("JournalFailed", False, "Written", sentence("the journal can be written"))
+                self._conditions.end("JournalFailed", "Written", sentence("the journal can be written"))
         except JournalError as error:
-            self._cannot_write(error)
+            self._conditions.cannot_write(error)
             still = sentence("nothing is changed while the journal cannot be written")
-            self._say("Converged", False, "JournalFailed", still)
+            self._conditions.say("Converged", False, "JournalFailed", still)
             return False
-        self._tell(Looked(outcome, revision, self._held.unread, fresh))
+        self._conditions.looked(Looked(outcome, revision, self._held.unread, fresh))
         return outcome.converged
 
     def deliver(self, signed: Signed) -> Delivered:
@@ -205,13 +201,13 @@ class Station:
                 sentence("what the lab signed is not a desired state: {detail}", detail=str(error))
             )
         except JournalError as error:
-            self._cannot_write(error)
+            self._conditions.cannot_write(error)
             return Delivered(
                 accepted=False, revision=0 if held is None else held.revision, message=error.sentence
             )
         self._held = HeldState(desired)
         self._log(f"revision {desired.revision} (profile {desired.profile}) is wanted")
-        self._conditions.pop("DesiredRefused", None)
+        self._conditions.forget("DesiredRefused")
         self.version += 1
         return Delivered(accepted=True, revision=desired.revision)
 
@@ -258,7 +254,7 @@ class Station:
         try:
             self.sessions.finish()
         except JournalError as error:
-            self._cannot_write(error)
+            self._conditions.cannot_write(error)
         self._tell_session()
 
     def _settle_session(self) -> bool:
@@ -292,47 +288,33 @@ class Station:
     @property
     def _well(self) -> bool:
         """Whether the PC is as the lab wants it, so far as was seen."""
-        return self._is("Converged", "Applied")
+        return self._conditions.has("Converged", "Applied")
 
     def citizen_asks(self, ask: CitizenAsk) -> None:
         """See Desk.ask; where it cannot be journalled nothing is done."""
         try:
             self.desk.ask(ask)
         except JournalError as error:
-            self._cannot_write(error)
+            self._conditions.cannot_write(error)
         self._tell_session()
 
     def _tell_browser(self) -> None:
         wanted = self.wanted.browser_policy
-        told = None
+        other = None
         if wanted is not None and wanted.chromium:
-            told = other_version(self._host.version(PACKAGE), wanted.chromium)
-        if told is not None:
-            self._say("BrowserUnchecked", True, "OtherVersion", told)
-        elif "BrowserUnchecked" in self._conditions:
-            self._say(
-                "BrowserUnchecked", False, "Checked", sentence("the browser is the one that was checked")
-            )
+            other = other_version(self._host.version(PACKAGE), wanted.chromium)
+        self._conditions.browser(other)
 
     def _tell_session(self) -> None:
         sitting = self.sessions.sitting
         if sitting != self._told:
             self._told = sitting
-            self.version += 1
-        if sitting.phase == "out-of-service":
-            self._say("Unclean", True, "Left" if sitting.proof else "NoProof", unclean(sitting.proof))
-        elif sitting.phase == "available" and "Unclean" in self._conditions:
-            self._say("Unclean", False, "Wiped", sentence("nothing of the last session is left"))
-        if sitting.calls:
-            self._say("HelpWanted", True, "Called", call_told(sitting.calls))
-        elif "HelpWanted" in self._conditions:
-            self._say("HelpWanted", False, "NobodyCalls", call_told(()))
-        if self.sessions.failed:
-            self._say("SessionFailed", True, "DidNotStart", _DID_NOT_START)
-        elif (
-            sitting.phase == "active" and self.sessions.errand is None and "SessionFailed" in self._conditions
-        ):
-            self._say("SessionFailed", False, "Started", _STARTED)
+            self._changed()
+        busy = self.sessions.errand is not None
+        self._conditions.session(sitting, failed=self.sessions.failed, busy=busy)
+
+    def _changed(self) -> None:
+        self.version += 1
 
     def begin_pairing(self, start: PairStart) -> PairOffer | Refused:
         """See Pairing.begin."""
@@ -392,17 +374,8 @@ class Station:
 
     def _keep(self, paired: Paired) -> None:
         """Store a pairing. Trust is written last: without it none of the rest counts."""
-        folder = self._paths.front_state
-        folder.mkdir(0o700, parents=True, exist_ok=True)
-        owner: tuple[int, int] | None = None
-        if os.geteuid() == 0 and self._paths.root.as_posix() == "/":
-            account = pwd.getpwnam(self._settings.front_user)
-            owner = (account.pw_uid, account.pw_gid)
-            os.chown(folder, *owner)
         start = paired.start
-        self._paths.revocations_file.unlink(missing_ok=True)
-        write_private(self._paths.ca_file, _pem(start.ca), owner)
-        write_private(self._paths.identity_file, paired.identity, owner)
+        give_papers(self._paths, self._settings.front_user, start.ca, paired.identity)
         trust = Trust(
             lab=start.lab,
             station=self._settings.station,
@@ -422,44 +395,6 @@ class Station:
         )
 
     def _refuse(self, message: Sentence) -> Delivered:
-        told = sentence("a desired state was refused: {why}", why=message)
-        self._say("DesiredRefused", True, "Refused", told)
+        self._conditions.refused(message)
         held = 0 if self.desired is None else self.desired.revision
         return Delivered(accepted=False, revision=held, message=message)
-
-    def _tell(self, looked: Looked) -> None:
-        for change in looked.outcome.done:
-            self._log(f"{change.kind}: {change.subject}: {change.why}")
-        applied = self._is("Converged", "Applied")
-        told = telling.converged(looked, applied, self._clock.now())
-        if told is not None:
-            known = self._conditions.get("Converged")
-            if not told.status and (known is None or known.message != told.message):
-                self._log(str(told.message))  # once: it is tried again and again
-            self._say("Converged", told.status, told.reason, told.message)
-        lacking = telling.lacking(looked.outcome, "Lacking" in self._conditions)
-        if lacking is not None:
-            self._say("Lacking", lacking.status, lacking.reason, lacking.message)
-
-    def _cannot_write(self, error: JournalError) -> None:
-        told = sentence("{why}; make room on the disk", why=error.sentence)
-        self._say("JournalFailed", True, "CannotWrite", told)
-
-    def _is(self, kind: ConditionType, reason: str) -> bool:
-        found = self._conditions.get(kind)
-        return found is not None and found.reason == reason
-
-    def _say(self, kind: ConditionType, status: bool, reason: str, message: Sentence) -> None:
-        old = self._conditions.get(kind)
-        since: datetime = old.since if old is not None and old.status == status else self._clock.now()
-        new = Condition(type=kind, status=status, reason=reason, message=message, since=since)
-        if new != old:
-            self._conditions[kind] = new
-            self.version += 1
-
-
-def _pem(der: bytes) -> bytes:
-    """A certificate as PEM text; the ssl module, which could do it, costs 5 MB."""
-    body = base64.encodebytes(der).replace(b"\n", b"")
-    lines = (body[at : at + 64] for at in range(0, len(body), 64))
-    return b"\n".join((b"-----BEGIN CERTIFICATE-----", *lines, b"-----END CERTIFICATE-----", b""))

@@ -1,8 +1,11 @@
 """Whom the station obeys: one lab, its CA and its signing key, settled by pairing."""
 
+import base64
 import os
+import pwd
 from pathlib import Path
 
+from agent.settings import Paths
 from contract.identity import LabId, PairingId, StationId
 from contract.wire import ContractError, Message, decode, encode
 
@@ -42,6 +45,30 @@ class TrustStore:
     def remove(self) -> None:
         """Forget the lab."""
         self._file.unlink(missing_ok=True)
+
+
+def give_papers(paths: Paths, front_user: str, ca: bytes, identity: bytes) -> None:
+    """The front's folder after a pairing: `ca` (DER), `identity` (PEM, key and certificate), and no old list.
+
+    On a real PC all of it is the front's own. Raises OSError.
+    """
+    folder = paths.front_state
+    folder.mkdir(0o700, parents=True, exist_ok=True)
+    owner: tuple[int, int] | None = None
+    if os.geteuid() == 0 and paths.root.as_posix() == "/":
+        account = pwd.getpwnam(front_user)
+        owner = (account.pw_uid, account.pw_gid)
+        os.chown(folder, *owner)
+    paths.revocations_file.unlink(missing_ok=True)
+    write_private(paths.ca_file, _pem(ca), owner)
+    write_private(paths.identity_file, identity, owner)
+
+
+def _pem(der: bytes) -> bytes:
+    """A certificate as PEM text; the ssl module, which could do it, costs 5 MB."""
+    body = base64.encodebytes(der).replace(b"\n", b"")
+    lines = (body[at : at + 64] for at in range(0, len(body), 64))
+    return b"\n".join((b"-----BEGIN CERTIFICATE-----", *lines, b"-----END CERTIFICATE-----", b""))
 
 
 def write_private(path: Path, content: bytes, owner: tuple[int, int] | None = None) -> None:

@@ -34,12 +34,12 @@ from agent.settings import Paths, Settings
 from agent.trust import Trust, TrustStore
 from benchmarks.report import Absent, Result, report
 from controller.clock import Clock
-from controller.enrolment import CRL
 from controller.main import build
 from controller.paths import Paths as ControllerPaths
 from controller.pki import Leaf
 from controller.settings import load_settings
 from controller.store.repositories import Station
+from controller.trust import CRL
 
 RUNS = 5
 SIZES = (10, 100)

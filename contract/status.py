@@ -36,6 +36,7 @@ ConditionType = Literal[
     "EnforcerLost",
     "Unclean",
     "SessionFailed",
+    "SessionFull",
     "Lacking",
     "HelpWanted",
     "BrowserUnchecked",

@@ -17,6 +17,7 @@ from fastapi.responses import StreamingResponse
 from contract.version import VERSION
 from controller import door_models as m
 from controller import payment_models as pm
+from controller import profile_models as prof
 from controller.door_callers import Bounded, Door, caller_of, peer_protocol, user_of
 from controller.door_errors import add_error_answers
 from controller.door_language import InTheirLanguage
@@ -231,49 +232,53 @@ def _add_stations(app: FastAPI, services: Services, operator: Guard, technician:
         return services.close_payment(station, caller.user, body.wait_s)
 
     @app.get("/v1/stations/{station}/explain")
-    def explain(station: Id, _: Annotated[Caller, Depends(operator)]) -> m.Explained:
+    def explain(station: Id, _: Annotated[Caller, Depends(operator)]) -> prof.Explained:
         """Where each setting of a station came from."""
         return services.explain(station)
 
 
 def _add_profiles(app: FastAPI, services: Services, operator: Guard, technician: Guard) -> None:
     @app.get("/v1/profiles")
-    def profiles(_: Annotated[Caller, Depends(operator)]) -> m.Profiles:
+    def profiles(_: Annotated[Caller, Depends(operator)]) -> prof.Profiles:
         """Every profile, shipped or the lab's own."""
         return services.profiles()
 
     @app.post("/v1/profiles/check")
-    def check(_: Annotated[Caller, Depends(operator)]) -> m.Check:
+    def check(_: Annotated[Caller, Depends(operator)]) -> prof.Check:
         """Everything that is wrong or doubtful in the lab's files."""
         return services.check()
 
     @app.get("/v1/profiles/{name}")
-    def profile(name: Name, _: Annotated[Caller, Depends(operator)]) -> m.ProfileText:
+    def profile(name: Name, _: Annotated[Caller, Depends(operator)]) -> prof.ProfileText:
         """One profile as written and as it works out."""
         return services.profile(name)
 
     @app.get("/v1/profiles/{name}/publications")
-    def publications(name: Name, _: Annotated[Caller, Depends(operator)]) -> m.Publications:
+    def publications(name: Name, _: Annotated[Caller, Depends(operator)]) -> prof.Publications:
         """The history of a profile."""
         return services.publications(name)
 
     @app.post("/v1/profiles/{name}/diff")
-    def diff(name: Name, _: Annotated[Caller, Depends(operator)]) -> m.Diff:
+    def diff(name: Name, _: Annotated[Caller, Depends(operator)]) -> prof.Diff:
         """What a publication would change, PC by PC."""
         return services.diff(name)
 
     @app.post("/v1/profiles/{name}/publish")
-    def publish(name: Name, body: m.PublishIn, caller: Annotated[Caller, Depends(technician)]) -> m.Rolled:
+    def publish(
+        name: Name, body: prof.PublishIn, caller: Annotated[Caller, Depends(technician)]
+    ) -> prof.Rolled:
         """Make the files as they are what the PCs with this profile shall be."""
         return services.publish(name, caller.user, body.why, body.wait_s)
 
     @app.post("/v1/profiles/{name}/rollback")
-    def rollback(name: Name, body: m.RollbackIn, caller: Annotated[Caller, Depends(technician)]) -> m.Rolled:
+    def rollback(
+        name: Name, body: prof.RollbackIn, caller: Annotated[Caller, Depends(technician)]
+    ) -> prof.Rolled:
         """Publish an earlier publication again, as a new one."""
         return services.rollback(name, body.to, caller.user, body.why, body.wait_s)
 
     @app.post("/v1/assignments")
-    def assign(body: m.AssignIn, caller: Annotated[Caller, Depends(technician)]) -> m.Rolled:
+    def assign(body: prof.AssignIn, caller: Annotated[Caller, Depends(technician)]) -> prof.Rolled:
         """Say which profile the lab, a group or a PC has."""
         return services.assign(body.target, body.profile, caller.user, body.wait_s)
 
@@ -287,12 +292,12 @@ def _add_lab(app: FastAPI, services: Services, operator: Guard, technician: Guar
         )
 
     @app.get("/v1/groups")
-    def groups(_: Annotated[Caller, Depends(operator)]) -> m.Groups:
+    def groups(_: Annotated[Caller, Depends(operator)]) -> prof.Groups:
         """Every group."""
         return services.groups()
 
     @app.put("/v1/groups/{name}")
-    def set_group(name: Id, body: m.GroupIn, _: Annotated[Caller, Depends(technician)]) -> m.GroupSet:
+    def set_group(name: Id, body: prof.GroupIn, _: Annotated[Caller, Depends(technician)]) -> prof.GroupSet:
         """Say who is in a group."""
         return services.set_group(name, body.stations)
 

@@ -27,6 +27,7 @@ from controller.pki import Leaf
 from controller.problems import Problem
 from controller.store.database import Tx
 from controller.store.repositories import Station
+from controller.trust import renumber_list
 from controller.words import _
 
 log = logging.getLogger(__name__)
@@ -37,9 +38,6 @@ TURN_S = 1.0
 
 PATIENCE_S = 15.0
 """How long a station that is busy with another try is asked again: its helper ends within that."""
-
-CRL = "crl"
-"""The counter that numbers revocation lists."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +141,7 @@ class Enrolment:
         with self._books.database.write() as tx:
             name = station_name(self._books.lab, row.id)
             if self._books.store.revoke(tx, name, self._books.clock.now()):
-                self._books.store.raise_counter(tx, CRL)
+                renumber_list(self._books, tx)
             self._books.store.add_certificate(tx, leaf.issued)
             self._books.store.put_station(tx, row)
             joined(tx, row)
@@ -154,7 +152,7 @@ class Enrolment:
                 if self._books.store.revoke(
                     tx, station_name(self._books.lab, station), self._books.clock.now()
                 ):
-                    self._books.store.raise_counter(tx, CRL)
+                    renumber_list(self._books, tx)
                 self._books.store.drop_station(tx, station)
             reason = clip(in_words(done.message))
             message = _("{id} refused at the last step: {reason}.").format(id=station, reason=reason)
@@ -192,7 +190,7 @@ class Enrolment:
             raise Problem("away", _("{id} cannot be told: {reason}").format(id=station, reason=reason), hint)
         with self._books.database.write() as tx:
             self._books.store.revoke(tx, station_name(self._books.lab, station), self._books.clock.now())
-            self._books.store.raise_counter(tx, CRL)
+            renumber_list(self._books, tx)
             self._books.store.drop_station(tx, station)
         return told
 

@@ -11,6 +11,7 @@ from contract.exchange import Command, CommandResult
 from contract.identity import station_name
 from controller import door_models as m
 from controller import payment_models as pm
+from controller import profile_models as prof
 from controller.books import Books
 from controller.discovery import Discovery
 from controller.doctor import Doctor
@@ -194,7 +195,7 @@ class Services:
 
     # Profiles
 
-    def profiles(self) -> m.Profiles:
+    def profiles(self) -> prof.Profiles:
         """Every profile, shipped or the lab's own."""
         library = self._p.publishing.library()
         with self._p.books.database.read() as tx:
@@ -205,7 +206,7 @@ class Services:
             entry = library.entry(name)
             publication = current.get(name)
             found.append(
-                m.ProfileItem(
+                prof.ProfileItem(
                     name=name,
                     title=entry.title,
                     source=entry.file,
@@ -214,23 +215,23 @@ class Services:
                     assigned=[target for target, profile in assignments.items() if profile == name],
                 )
             )
-        return m.Profiles(profiles=found)
+        return prof.Profiles(profiles=found)
 
-    def profile(self, name: str) -> m.ProfileText:
+    def profile(self, name: str) -> prof.ProfileText:
         """One profile as written and as it works out, without any group's or PC's layer."""
         library = self._p.publishing.library()
         known_profile(library, name)
-        return m.ProfileText(
+        return prof.ProfileText(
             name=name, yaml=library.entry(name).text, resolved=self._p.publishing.worked_out(name)
         )
 
-    def check(self) -> m.Check:
+    def check(self) -> prof.Check:
         """Everything wrong or doubtful in the lab's files."""
         findings = self._p.publishing.library().check()
-        return m.Check(
+        return prof.Check(
             ok=all(one.severity != "error" for one in findings),
             findings=[
-                m.Finding(
+                prof.Finding(
                     file=one.file,
                     line=one.line or None,
                     severity=one.severity,
@@ -241,15 +242,15 @@ class Services:
             ],
         )
 
-    def publications(self, name: str) -> m.Publications:
+    def publications(self, name: str) -> prof.Publications:
         """The history of a profile, newest first."""
         with self._p.books.database.read() as tx:
             history = self._p.books.store.publications(tx, name)
         if not history:
             known_profile(self._p.publishing.library(), name)
-        return m.Publications(
+        return prof.Publications(
             publications=[
-                m.Publication(
+                prof.Publication(
                     number=one.number,
                     profile=one.profile,
                     at=one.at,
@@ -262,58 +263,62 @@ class Services:
             ]
         )
 
-    def diff(self, name: str) -> m.Diff:
+    def diff(self, name: str) -> prof.Diff:
         """What a publication would change, PC by PC."""
-        return m.Diff(
+        return prof.Diff(
             stations=[
-                m.StationDiff(
+                prof.StationDiff(
                     id=station,
-                    changes=[m.Change(path=one.path, before=one.before, after=one.after) for one in changes],
+                    changes=[
+                        prof.Change(path=one.path, before=one.before, after=one.after) for one in changes
+                    ],
                 )
                 for station, changes in self._p.publishing.diff(name).items()
             ]
         )
 
-    def explain(self, station: str) -> m.Explained:
+    def explain(self, station: str) -> prof.Explained:
         """Where each setting of a station came from."""
         if self._p.live.one(station) is None:
             raise no_station(station)
         profile, revision, rows = self._p.publishing.explain(station)
         settings = [
-            m.Setting(path=row.path, value=row.value, layer=row.layer, file=row.file, line=row.line or None)
+            prof.Setting(
+                path=row.path, value=row.value, layer=row.layer, file=row.file, line=row.line or None
+            )
             for row in rows
         ]
-        return m.Explained(id=station, profile=profile, revision=revision, settings=settings)
+        return prof.Explained(id=station, profile=profile, revision=revision, settings=settings)
 
-    def publish(self, name: str, who: str, why: str, wait_s: float) -> m.Rolled:
+    def publish(self, name: str, who: str, why: str, wait_s: float) -> prof.Rolled:
         """Make the files as they are what the PCs with this profile shall be."""
         return self._roll(self._p.publishing.publish(name, who, why), wait_s)
 
-    def rollback(self, name: str, to: int | None, who: str, why: str, wait_s: float) -> m.Rolled:
+    def rollback(self, name: str, to: int | None, who: str, why: str, wait_s: float) -> prof.Rolled:
         """Publish an earlier publication again."""
         return self._roll(self._p.publishing.rollback(name, to, who, why), wait_s)
 
-    def assign(self, target: str, profile: str | None, who: str, wait_s: float) -> m.Rolled:
+    def assign(self, target: str, profile: str | None, who: str, wait_s: float) -> prof.Rolled:
         """Say which profile the lab, a group or a PC has."""
         return self._roll(self._p.publishing.assign(target, profile, who), wait_s)
 
-    def groups(self) -> m.Groups:
+    def groups(self) -> prof.Groups:
         """Every group."""
         with self._p.books.database.read() as tx:
             groups = self._p.books.store.groups(tx)
             assignments = self._p.books.store.assignments(tx)
-        return m.Groups(
+        return prof.Groups(
             groups=[
-                m.Group(name=name, stations=stations, profile=assignments.get(f"group:{name}", ""))
+                prof.Group(name=name, stations=stations, profile=assignments.get(f"group:{name}", ""))
                 for name, stations in groups.items()
             ]
         )
 
-    def set_group(self, name: str, stations: Sequence[str]) -> m.GroupSet:
+    def set_group(self, name: str, stations: Sequence[str]) -> prof.GroupSet:
         """Say who is in a group."""
         outcome = self._p.publishing.set_group(name, stations)
         self._p.household.send(outcome)
-        return m.GroupSet(name=name, stations=sorted(set(stations)), changed=sorted(outcome.changed))
+        return prof.GroupSet(name=name, stations=sorted(set(stations)), changed=sorted(outcome.changed))
 
     def update_spid(
         self, providers: Sequence[m.SpidProvider], published: date | None, *, force: bool
@@ -328,7 +333,7 @@ class Services:
             added=list(update.change.hosts_added), removed=list(update.change.hosts_removed), written=written
         )
 
-    def _roll(self, outcome: Outcome, wait_s: float) -> m.Rolled:
+    def _roll(self, outcome: Outcome, wait_s: float) -> prof.Rolled:
         """Hand it to the PCs, wait until those that are there have answered, and say how each stands."""
         before = self._p.live.view()
         self._p.household.send(outcome)
@@ -349,18 +354,20 @@ class Services:
         if wait_s > 0:
             self._p.live.wait(all_over, wait_s)
         now = sorted((station, stands(station)) for station in revisions)
-        return m.Rolled(
+        return prof.Rolled(
             publication=outcome.publication,
             revision=outcome.revision,
             changed=sorted(revisions),
             unchanged=sorted(outcome.unchanged),
             applied=[station for station, one in now if one.word == "applied"],
             waiting=[
-                m.Waiting(id=station, presence=one.presence, reason=one.reason)
+                prof.Waiting(id=station, presence=one.presence, reason=one.reason)
                 for station, one in now
                 if one.word == "waiting"
             ],
-            failed=[m.Failed(id=station, reason=one.reason) for station, one in now if one.word == "failed"],
+            failed=[
+                prof.Failed(id=station, reason=one.reason) for station, one in now if one.word == "failed"
+            ],
         )
 
 

@@ -5,6 +5,7 @@ repeated, and one that broke off is ended by the next.
 """
 
 import logging
+import secrets
 import ssl
 import threading
 from dataclasses import dataclass
@@ -12,13 +13,16 @@ from datetime import datetime, timedelta
 
 from contract.identity import controller_name
 from controller.books import Books
-from controller.enrolment import CRL
+from controller.core.asking import LIST_STRIDE
 from controller.pki import LEAF_LIFE, RENEW_AFTER, PkiError
 from controller.store.database import StoreError, Tx
 from controller.store.repositories import Issued
 from controller.words import _
 
 log = logging.getLogger(__name__)
+
+CRL = "crl"
+"""The counter that numbers revocation lists."""
 
 OLD_STAYS = timedelta(days=7)
 """A certificate of ours that was replaced in time is revoked after this: until then a server that is
@@ -69,7 +73,7 @@ class Trust:
         with self._one:
             with self._books.database.write() as tx:
                 if self._books.store.counter(tx, CRL) < number:
-                    self._books.store.raise_counter(tx, CRL, above=number)
+                    renumber_list(self._books, tx, above=number)
             return self._take_stock()
 
     def _put_right(self, *, anew: bool = False) -> None:
@@ -83,7 +87,7 @@ class Trust:
             if anew or now >= own.not_after - LEAF_LIFE + OLD_STAYS:
                 changed |= store.revoke(tx, own.name, now, keep=own.serial) > 0
             if changed:
-                store.raise_counter(tx, CRL)
+                renumber_list(self._books, tx)
 
     def _own(self, tx: Tx, now: datetime, *, anew: bool) -> Issued:
         own = self._books.pki.own_certificate()
@@ -111,3 +115,12 @@ class Trust:
             listed = pki.revocations(revoked, number, now)
             self._papers = old = Papers(own, number, listed, pki.tls(listed))
         return old
+
+
+def renumber_list(books: Books, tx: Tx, above: int = 0) -> None:
+    """The list that follows from the store is another one now: a number that is higher, and its own.
+
+    By how much it grows is drawn by lot. A restored server and the one that it was before give their next
+    lists different names; counting by one, both might give them the number that the PCs hold already.
+    """
+    books.store.raise_counter(tx, CRL, above=above, by=1 + secrets.randbelow(LIST_STRIDE))

@@ -150,7 +150,7 @@ def plants(text: str, home: Path, runtime: Path) -> tuple[Callable[[], object], 
         lambda: _in_a_message(text.encode()),
         lambda: _in_a_queue(text.encode()),
         lambda: _beside(lambda: _in_a_detached_process(text)),
-        lambda: _beside(lambda: _be(sys.executable, "-I", "-m", "agent.helpers.selections", "hold", text)),
+        lambda: _beside(lambda: _be(sys.executable, "-I", "-m", "agent.helpers.attendant", text)),
         lambda: _beside(lambda: _on_paper(text)),
     )
 

@@ -1,6 +1,6 @@
 """One pairing, station's side: SPAKE2, the station's new key, and both proofs.
 
-Started by the enforcer for one attempt, as nobody, and gone after it; so the
+Started by the enforcer for one attempt, as lab-helper, and gone after it; so the
 running agent carries neither spake2 nor cryptography. It says one line for each
 line it is told: a SpakeTask gives an offer, a PairFinish gives the identity.
 """

@@ -63,6 +63,15 @@ _LETTERS: dict[Script, Sentence] = {
     "arabic": sentence("there are no Arabic letters: apt install {package}", package=PACKAGES["arabic"]),
     "chinese": sentence("there are no Chinese letters: apt install {package}", package=PACKAGES["chinese"]),
 }
+LATIN = frozenset(
+    (
+        *("al", "at", "au", "ba", "be", "br", "bw", "ca", "ch", "cm", "cn", "cz", "de", "dk"),
+        *("ee", "epo", "es", "fi", "fo", "fr", "gb", "gh", "hr", "hu", "id", "ie", "is", "it"),
+        *("jp", "ke", "kr", "latam", "lt", "lv", "md", "me", "mt", "ng", "nl", "no", "ph", "pl"),
+        *("pt", "ro", "se", "si", "sk", "sn", "tm", "tr", "tw", "us", "vn", "za"),
+    )
+)
+"""Layouts that have every letter from a to z: X's own say so in tests/lab/test_keyboard.py."""
 _OUT = sentence("the lab no longer manages language and keyboard")
 _UNREAD = sentence("the keyboard was not set since its settings changed")
 # No failure where no screen is up: it reads them when it starts.
@@ -135,11 +144,17 @@ def watched(wanted: Resources) -> tuple[str, ...]:
 
 
 def keyboard(locale: Locale) -> str:
-    """See keyboard(5)."""
+    """See keyboard(5).
+
+    A layout without Latin letters gets a second group that has them, by Alt and Shift together: an address
+    cannot be typed otherwise. The window manager needs it too: it looks for the key that has the letter of a
+    chord, finds none in a Ukrainian layout, and Ctrl+N would be Chromium's (seen with openbox 3.6).
+    """
+    latin = locale.keyboard in LATIN
     return f"""{HEAD}XKBMODEL="pc105"
-XKBLAYOUT="{locale.keyboard}"
+XKBLAYOUT="{locale.keyboard if latin else f"{locale.keyboard},us"}"
 XKBVARIANT=""
-XKBOPTIONS=""
+XKBOPTIONS="{"" if latin else "grp:alt_shift_toggle"}"
 BACKSPACE="guess"
 """
 

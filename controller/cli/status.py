@@ -59,6 +59,7 @@ CONDITIONS = {
     "EnforcerLost": mark("agent broken"),
     "Unclean": mark("not wiped"),
     "SessionFailed": mark("session did not start"),
+    "SessionFull": mark("session without room"),
     "HelpWanted": mark("somebody calls"),
     "BrowserUnchecked": mark("browser not checked"),
 }

@@ -11,6 +11,10 @@ MAX_JUMP = 1_000_000
 """How far past our own counters a station's numbers are believed: a restored server may be some
 thousands behind, and a station that lies must not use the numbers up."""
 
+LIST_STRIDE = 1 << 16
+"""How much the number of the revocation list grows at most, each time by another amount, so that two
+lists of one lab have one number once in so many times, however a server was restored."""
+
 
 @dataclass(frozen=True)
 class Outgoing:
@@ -132,5 +136,5 @@ def is_beyond(out: Outgoing, answer: Answer) -> bool:
     """Whether a station claims numbers that no restored server can be behind by."""
     return (
         answer.status.desired_revision > out.revision + MAX_JUMP
-        or answer.revocation_number > out.revocation_number + MAX_JUMP
+        or answer.revocation_number > out.revocation_number + MAX_JUMP * LIST_STRIDE
     )

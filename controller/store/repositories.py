@@ -113,11 +113,11 @@ class LabStore:
         query = select(t.counters.c.value).where(t.counters.c.lab == self._lab, t.counters.c.name == name)
         return int(tx.scalar(query) or 0)
 
-    def raise_counter(self, tx: Connection, name: str, above: int = 0) -> int:
-        """The next value: one more than it was, and more than `above`."""
-        values = {"lab": self._lab, "name": name, "value": above + 1}
+    def raise_counter(self, tx: Connection, name: str, above: int = 0, by: int = 1) -> int:
+        """The next value: `by` more than it was or than `above`, whichever is more."""
+        values = {"lab": self._lab, "name": name, "value": above + by}
         grown = func.greatest if tx.dialect.name == "postgresql" else func.max
-        statement = _upsert(tx, t.counters, values, {"value": grown(t.counters.c.value, above) + 1})
+        statement = _upsert(tx, t.counters, values, {"value": grown(t.counters.c.value, above) + by})
         return int(tx.execute(statement.returning(t.counters.c.value)).scalar_one())
 
     # Stations

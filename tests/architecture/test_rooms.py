@@ -27,7 +27,7 @@ ROOMS = {
     "rich": {"controller/cli/"},
     "cryptography": {"agent/helpers/", "controller/pki.py", "kiosk_profiles/spid.py"},
     "spake2": {"agent/helpers/spake.py", "controller/enrolment.py"},
-    "h11": {"agent/api.py"},
+    "h11": {"agent/connection.py"},
     # Chromium keeps its cookies in SQLite too: the session's canary is one.
     "sqlite3": {"agent/journal.py", "agent/helpers/citizen.py", "controller/store/"},
     "fastapi": {"controller/door.py", "controller/door_errors.py"},

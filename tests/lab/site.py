@@ -239,3 +239,17 @@ def wait_for(look: Callable[[], T], seconds: float, what: str) -> T:
         if time.monotonic() > end:
             raise AssertionError(f"{what}: not within {seconds:.0f} s")
         time.sleep(0.1)
+
+
+def wait_to_see(look: Callable[[], object], wanted: object, seconds: float, what: str) -> None:
+    """Wait until `look` gives `wanted`; the AssertionError after `seconds` says what it gave last."""
+    seen: list[object] = []
+
+    def is_there() -> bool:
+        seen[:] = [look()]
+        return seen == [wanted]
+
+    try:
+        wait_for(is_there, seconds, what)
+    except AssertionError as error:
+        raise AssertionError(f"{error}: {seen[0]!r} and not {wanted!r}") from None

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.lab.grabs import ALT, CONTROL, FREE, TAKEN, chord
 from tests.lab.rig.host import say
 from tests.lab.screen import BLACK, GROUND, RED, SIZE, WHITE, YELLOW, Colour, Screen
-from tests.lab.site import Site, wait_for
+from tests.lab.site import Site, wait_for, wait_to_see
 from tests.lab.www import Web, web
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
@@ -26,21 +27,6 @@ tiles:
 allow: [.{PORTALE}]
 """
 PC = 2
-TAKEN = """
-import ctypes, sys
-x = ctypes.CDLL("libX11.so.6")
-x.XOpenDisplay.restype = ctypes.c_void_p
-x.XDefaultRootWindow.restype = ctypes.c_ulong
-refused = []
-handler = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)(lambda *_: refused.append(1) or 0)
-x.XSetErrorHandler(handler)
-display = ctypes.c_void_p(x.XOpenDisplay(None))
-code = x.XKeysymToKeycode(display, ctypes.c_ulong(x.XStringToKeysym(b"x")))
-x.XGrabKey(display, code, 1 << 2 | 1 << 3, ctypes.c_ulong(x.XDefaultRootWindow(display)), 0, 1, 1)
-x.XSync(display, 0)
-print("taken" if refused else "free")
-"""
-"""Says whether somebody on the screen has Ctrl+Alt+X for himself: a key can be grabbed once only."""
 START_ROW = 440
 """A row of the screen through the buttons to start, off their words."""
 BAR_ROW = 12
@@ -148,11 +134,11 @@ def test_only_the_bar_and_root_come_to_the_citizens_door(site: Site) -> None:
 def test_a_key_that_is_taken_away_is_gone_from_a_desktop_that_runs(site: Site, screen: Screen) -> None:
     name = screen.machine.name
     screen.shows("lab-ground")
-    assert screen.run("/usr/bin/python3", "-c", TAKEN).strip() == "free"
+    assert chord(screen.machine, CONTROL + ALT, "x") == FREE
     openbox = screen.machine.pid_of("lab-desktop.service")
     site.layer_for(name, f"{LAYER}desktop: {{swallow: [C-A-x]}}\n")
     site.publish()
-    wait_for(lambda: screen.run("/usr/bin/python3", "-c", TAKEN).strip() == "taken", 30, "the key")
+    wait_to_see(lambda: chord(screen.machine, CONTROL + ALT, "x"), TAKEN, 30, "Ctrl+Alt+X")
     assert screen.machine.pid_of("lab-desktop.service") == openbox
 
 

@@ -11,13 +11,16 @@ import signal
 import time
 import tomllib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 
-from tests.lab.rig import Machine
+from tests.lab.grabs import CONTROL, FREE, SCREEN, TAKEN, chord
+from tests.lab.rig import Machine, RigError
 from tests.lab.rig.host import say
-from tests.lab.site import LAYER, Site, wait_for
+from tests.lab.site import LAYER, Site, wait_for, wait_to_see
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 
@@ -28,8 +31,8 @@ XORG = "/etc/X11/xorg.conf.d/90-lab.conf"
 SYSCTL = "/etc/sysctl.d/90-lab.conf"
 NTP = "/etc/systemd/timesyncd.conf.d/90-lab.conf"
 
-SCREEN = {"DISPLAY": ":0", "XAUTHORITY": "/run/lab-kiosk/Xauthority"}
 SESSION, DESKTOP = "lab-session.service", "lab-desktop.service"
+KILLED = ("lab-proxy.service", DESKTOP, "lab-screen.service", SESSION)
 
 ONE_BYTE = "printf X | dd of={path} bs=1 seek=9 conv=notrunc status=none"
 
@@ -112,8 +115,8 @@ def test_a_program_that_was_uninstalled_puts_the_pc_out_of_service(
         assert reason in condition["message"]
         refused = site.labctl("session", "start", "pc-05", check=False)
         assert refused.returncode == 1
-        assert holds(machine, "nft list table inet lab_kiosk"), "still locked"
-        assert holds(machine, f"test -s {DENY}")
+        assert machine.run(["nft", "list", "table", "inet", "lab_kiosk"]).stdout, "still locked"
+        assert machine.run(["cat", DENY]).stdout
     finally:
         machine.run(["mv", f"{program}.away", program])
     wait_for(lambda: site.row("pc-05")["state"] == "available", 60, "available again")
@@ -154,85 +157,94 @@ ROWS: list[dict[str, str]] = tomllib.loads(
 )["row"]
 
 
-@pytest.fixture(scope="module")
-def seated(lab_of_ten: Site) -> Iterator[Site]:
-    """The lab, with a citizen at pc-05."""
+class Taken(NamedTuple):
+    """A PC with a citizen at it."""
+
+    site: Site
+    machine: Machine
+
+    def row(self) -> dict[str, Any]:
+        """Its line of the status."""
+        return self.site.row(self.machine.name)
+
+    def holds(self, shell: str) -> bool:
+        """Whether a command succeeds there, on the screen."""
+        return self.machine.run(["sh", "-c", shell], check=False, env=SCREEN).returncode == 0
+
+    def told(self, subject: str) -> int:
+        """How often the agent has said that it put something right."""
+        log = self.machine.run(["journalctl", "-u", "lab-enforcer.service", "-o", "cat"]).stdout
+        return sum(f": {subject}: " in line for line in log.splitlines())
+
+    def unit(self, name: str) -> str:
+        """Whether a unit is active, in systemd's word."""
+        return self.machine.run(["systemctl", "is-active", name], check=False).stdout.strip()
+
+    @contextmanager
+    def telling(self) -> Iterator[None]:
+        """Whatever fails in here says how the PC stood then."""
+        try:
+            yield
+        except (AssertionError, RigError) as error:
+            units = [f"--unit={name}" for name in ("lab-enforcer.service", *KILLED)]
+            shown = ("systemctl", "show", "-p", "Id,ActiveState,SubState,NRestarts", *KILLED)
+            log = ("journalctl", "-n", "25", "-o", "short-precise", *units)
+            for argv in (shown, ("setxkbmap", "-query"), ("xprop", "-root", "_NET_CLIENT_LIST"), log):
+                said = self.machine.run(argv, check=False, env=SCREEN)
+                error.add_note(f"$ {' '.join(argv)}\n{said.stdout}{said.stderr}")
+            error.add_note(f"the controller's line: {self.row()}")
+            raise
+
+
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(5, id="Debian 12"), pytest.param(10, id="Debian 13", marks=pytest.mark.long)],
+)
+def seated(lab_of_ten: Site, request: pytest.FixtureRequest) -> Iterator[Taken]:
+    """The lab, with a citizen at one PC."""
     site = lab_of_ten
-    site.layer_for("pc-05", "session: {offered: true}\n")
+    taken = Taken(site, site.pc(request.param))
+    name = taken.machine.name
+    site.layer_for(name, "session: {offered: true}\n")
     site.publish()
-    wait_for(lambda: site.row("pc-05").get("state") == "available", 60, "pc-05 available")
-    site.labctl("session", "start", "pc-05")
-    wait_for(lambda: site.row("pc-05")["state"] == "active", 60, "a citizen at pc-05")
-    yield site
-    site.labctl("session", "end", "pc-05")
+    wait_to_see(lambda: taken.row().get("state"), "available", 60, name)
+    site.labctl("session", "start", name)
+    wait_to_see(lambda: taken.row().get("state"), "active", 60, name)
+    yield taken
+    site.labctl("session", "end", name)
     site.mend(LAYER)
-
-
-def holds(machine: Machine, shell: str) -> bool:
-    return machine.run(["sh", "-c", shell], check=False, env=SCREEN).returncode == 0
-
-
-def told(machine: Machine, subject: str) -> int:
-    """How often the agent has said that it put something right."""
-    log = machine.run(["journalctl", "-u", "lab-enforcer.service", "-o", "cat"]).stdout
-    return sum(f": {subject}: " in line for line in log.splitlines())
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row["name"])
 def test_whatever_root_changes_while_a_citizen_sits_there_is_put_back(
-    seated: Site, row: dict[str, str]
+    seated: Taken, row: dict[str, str]
 ) -> None:
-    machine = seated.pc(5)
-    wait_for(lambda: holds(machine, row["right"]), 30, f"right before: {row['right']}")
-    unit, subject = row.get("unit", ""), row.get("subject", "")
-    process = machine.pid_of(unit) if unit else 0
-    before = told(machine, subject)
-    machine.run(["sh", "-c", row["tamper"]], check=False)
-    began = time.monotonic()
-    if unit:
-        machine.successor(unit, process)
-    else:
-        wait_for(lambda: told(machine, subject) > before, 30, f"the agent on {subject}")
-    wait_for(lambda: holds(machine, row["right"]), 30, row["right"])
-    say(f"{row['name']}: right after {time.monotonic() - began:.1f} s")
-    wait_for(lambda: seated.condition("pc-05", "Converged").get("status"), 30, "well again")
-    wait_for(lambda: holds(machine, f"systemctl is-active {SESSION}"), 30, "the citizen's session")
-
-
-KILLED = ("lab-proxy.service", DESKTOP, "lab-screen.service", SESSION)
+    machine = seated.machine
+    with seated.telling():
+        wait_for(lambda: seated.holds(row["right"]), 30, f"right before: {row['right']}")
+        unit, subject = row.get("unit", ""), row.get("subject", "")
+        process = machine.pid_of(unit) if unit else 0
+        before = seated.told(subject)
+        machine.run(["sh", "-c", row["tamper"]], check=False)
+        began = time.monotonic()
+        if unit:
+            machine.successor(unit, process)
+        else:
+            wait_for(lambda: seated.told(subject) > before, 30, f"the agent on {subject}")
+        wait_for(lambda: seated.holds(row["right"]), 30, row["right"])
+        say(f"{row['name']}: right after {time.monotonic() - began:.1f} s")
+        wait_for(lambda: seated.site.condition(machine.name, "Converged").get("status"), 30, "well again")
+        wait_to_see(lambda: seated.unit(SESSION), "active", 30, "the citizen's session")
 
 
 @pytest.mark.parametrize("unit", KILLED)
-def test_what_is_killed_is_back_and_the_keys_are_grabbed(seated: Site, unit: str) -> None:
-    machine = seated.pc(5)
-    wait_for(lambda: grabbed(machine, "n"), 30, "Ctrl+N is taken")
-    assert not grabbed(machine, "7"), "the control: nobody has Ctrl+7"
-    before = machine.pid_of(unit)
-    os.kill(before, signal.SIGKILL)
-    assert machine.successor(unit, before) != before
-    wait_for(lambda: grabbed(machine, "n"), 30, "Ctrl+N is taken again")
-    wait_for(lambda: holds(machine, f"systemctl is-active {SESSION}"), 30, "the citizen's session")
-
-
-GRAB = """
-import ctypes, sys
-x = ctypes.CDLL("libX11.so.6")
-taken = []
-heard = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)(lambda _d, _e: taken.append(1) or 0)
-x.XSetErrorHandler(heard)
-x.XOpenDisplay.restype = ctypes.c_void_p
-x.XDefaultRootWindow.restype = ctypes.c_ulong
-display = ctypes.c_void_p(x.XOpenDisplay(None))
-if not display:
-    sys.exit(2)
-root = ctypes.c_ulong(x.XDefaultRootWindow(display))
-code = x.XKeysymToKeycode(display, ctypes.c_ulong(ord(sys.argv[1])))
-x.XGrabKey(display, code, 4, root, 0, 1, 1)
-x.XSync(display, 0)
-sys.exit(0 if taken else 1)
-"""
-"""Asks the X server for Ctrl and a key: it refuses (BadAccess) what another program has. 0: it is taken."""
-
-
-def grabbed(machine: Machine, key: str) -> bool:
-    return machine.run(["python3", "-c", GRAB, key], check=False, env=SCREEN).returncode == 0
+def test_what_is_killed_is_back_and_the_keys_are_grabbed(seated: Taken, unit: str) -> None:
+    machine = seated.machine
+    with seated.telling():
+        wait_to_see(lambda: chord(machine, CONTROL, "n"), TAKEN, 30, "Ctrl+N before")
+        assert chord(machine, CONTROL, "7") == FREE, "the control: nobody has Ctrl+7"
+        before = machine.pid_of(unit)
+        os.kill(before, signal.SIGKILL)
+        assert machine.successor(unit, before) != before
+        wait_to_see(lambda: chord(machine, CONTROL, "n"), TAKEN, 30, "Ctrl+N after")
+        wait_to_see(lambda: seated.unit(SESSION), "active", 30, "the citizen's session")

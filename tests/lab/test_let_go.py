@@ -92,9 +92,9 @@ def differences(before: dict[str, Any], after: dict[str, Any]) -> dict[str, tupl
 
 
 @pytest.fixture
-def stranger(site: Site) -> Iterator[Machine]:
+def stranger(site: Site, request: pytest.FixtureRequest) -> Iterator[Machine]:
     """A PC that no lab has taken in, with an administrator's own things on it."""
-    machine = site.lab.start("pc-11", files=pc_files())
+    machine = site.lab.start("pc-11", release=request.param, files=pc_files())
     machine.run(
         ["install", "-D", "-m", "640", "/dev/stdin", OWN],
         input='{"HomepageLocation": "https://scuola.example.it/"}\n',
@@ -115,12 +115,14 @@ def stranger(site: Site) -> Iterator[Machine]:
 
 
 @pytest.mark.parametrize(
-    "profile",
+    ("profile", "stranger"),
     [
-        "citizen",
-        pytest.param("business", marks=pytest.mark.long),
-        pytest.param("training", marks=pytest.mark.long),
+        ("citizen", "bookworm"),
+        pytest.param("business", "bookworm", marks=pytest.mark.long),
+        pytest.param("training", "bookworm", marks=pytest.mark.long),
+        pytest.param("business", "trixie", marks=pytest.mark.long),
     ],
+    indirect=["stranger"],
 )
 def test_a_pc_that_is_let_go_is_as_it_was_before(site: Site, stranger: Machine, profile: str) -> None:
     before = snapshot(stranger)

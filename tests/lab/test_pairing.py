@@ -35,6 +35,8 @@ def test_five_wrong_codes_make_a_new_one_and_the_right_one_pairs(site: Site) -> 
         assert done.returncode == 1
         if "is not the code of pc-11" in done.stderr:
             tries += 1
+            if tries == 1:
+                only_its_own_account_may_look_at_the_helper(machine)
         else:
             assert "wait a moment" in done.stderr or "new code" in done.stderr, done.stderr
     assert tries == 5
@@ -51,6 +53,37 @@ def test_five_wrong_codes_make_a_new_one_and_the_right_one_pairs(site: Site) -> 
     machine.reboot()
     site.settle()
     assert site.row("pc-11")["state"] == "available"
+
+
+def only_its_own_account_may_look_at_the_helper(machine: Machine) -> None:
+    """It lives until the next try, with the code and the PC's new key in its memory."""
+    helper = machine.run(["pgrep", "-f", "agent.helpers.spake"]).stdout.strip()
+    assert machine.run(["ps", "-o", "user=", "-p", helper]).stdout.strip() == "lab-helper"
+
+    def may_look(user: str) -> bool:
+        return not machine.run(["cat", f"/proc/{helper}/environ"], user=user, check=False).returncode
+
+    assert may_look("lab-helper"), "the control"
+    assert not any(map(may_look, ("nobody", "lab-agent", "lab-bar", "kiosk")))
+
+
+def test_without_the_helpers_account_nothing_is_believed_and_nothing_opens(site: Site) -> None:
+    """Nothing is run as somebody else instead: what is in force stays, and the technician reads why."""
+    machine = site.pc(4)
+    allowed = machine.root / "etc/chromium/policies/managed/60-lab-allow.json"
+    machine.run(["userdel", "lab-helper"])
+    site.layer_for(machine.name, "allow: [https://senza.example]\n")
+    site.publish("--wait", "10", check=False)
+    told = wait_for(lambda: site.condition(machine.name, "DesiredRefused"), 30, "the condition")
+    assert told["status"]
+    assert "no account lab-helper" in told["message"]
+    assert "systemd-sysusers" in told["message"]
+    assert "senza.example" not in allowed.read_text()
+
+    machine.run(["systemd-sysusers"])
+    site.layer_for(machine.name, "allow: [https://di-nuovo.example]\n")
+    site.publish()
+    assert "di-nuovo.example" in allowed.read_text()
 
 
 def test_a_reimaged_pc_is_nobody_until_it_is_paired_again(site: Site) -> None:

@@ -34,6 +34,7 @@ on_each_debian = pytest.mark.parametrize(
     indirect=True,
 )
 PRINTER = "prova"
+POLICY = "etc/chromium/policies/managed/50-lab-policy.json"
 
 
 def new_mark() -> str:
@@ -57,6 +58,16 @@ def planted(seat: Seat, *argv: str) -> dict[str, Any]:
     """What plant.py said."""
     told: dict[str, Any] = json.loads(seat.machine.run(argv, timeout=120).stdout)
     return told
+
+
+def at_the_door(seat: Seat) -> dict[str, Any]:
+    """What the session bar is told now."""
+    script = (
+        "import socket; link = socket.socket(socket.AF_UNIX);"
+        " link.connect('/run/lab-agent/citizen.sock'); print(link.recv(4096).decode())"
+    )
+    state: dict[str, Any] = json.loads(seat.machine.run(["/usr/bin/python3", "-c", script]).stdout)
+    return state
 
 
 def canary_of(seat: Seat) -> str:
@@ -256,10 +267,13 @@ def test_a_power_cut_in_a_session_is_wiped_before_the_screen_is_there(seat: Seat
 
 
 @on_a_pc
-def test_a_home_that_is_full(seat: Seat) -> None:
-    """As on a PC with little memory: the home is a part of it."""
+def test_a_home_that_is_full(seat: Seat, tmp_path: Path) -> None:
+    """As on a PC with little memory: the home is a part of it. Both are told, and all stays shut."""
+    name = seat.machine.name
     seat.start()
     seat.shows_start_page()
+    assert not seat.site.condition(name, "SessionFull"), "the control"
+    policy = (seat.machine.root / POLICY).read_bytes()
     browser = seat.machine.run(["systemctl", "show", "-P", "MainPID", SESSION]).stdout.strip()
     small = ["nsenter", "-t", browser, "-m", "mount", "-o", "remount,size=96m", "/home/kiosk"]
     seat.machine.run(small)
@@ -270,6 +284,14 @@ def test_a_home_that_is_full(seat: Seat) -> None:
     ]
     told = seat.machine.run([*inside(seat), *fill], check=False)
     assert "No space left" in told.stderr
+    trouble = wait_for(lambda: seat.site.condition(name, "SessionFull"), 60, "the condition")
+    assert trouble["status"]
+    assert "memory for files" in trouble["message"]
+    assert "no room left in this session" in at_the_door(seat)["sentence"]["text"]
+    (tmp_path / "full.png").write_bytes(seat.machine.run_bytes(["maim"], env=SCREEN).stdout)
+    assert seat.machine.run(["nft", "list", "table", "inet", "lab_kiosk"]).stdout
+    assert (seat.machine.root / POLICY).read_bytes() == policy
+    assert seat.state == "active"
     visits = len(seat.portale.visits())
     seat.machine.run(["xdotool", "key", "F5"], env=SCREEN)
     wait_for(lambda: len(seat.portale.visits()) > visits, 40, "the citizen goes on")
@@ -277,6 +299,7 @@ def test_a_home_that_is_full(seat: Seat) -> None:
     answer = seat.end()
     assert answer["state"] == "available"
     assert {look["left"] for look in answer["wipe"]["looked"]} == {0}
+    assert not seat.site.condition(name, "SessionFull")["status"]
     assert found(seat, "everything-that-nobody-wrote", user="kiosk") == []
     seat.start()
     seat.shows_start_page()

@@ -50,3 +50,14 @@ def test_a_directory_of_ours_is_told_from_a_link_and_made_ours_again(tmp_path: P
     assert [host.directory(path) for path in ("/link", "/file", "/file/below", "/none")] == [None] * 4
     with pytest.raises(ActionFailed):
         host.do(MakeDirectory(path="/link"))
+
+
+def test_a_helper_whose_account_is_missing_is_not_started_as_somebody_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    host = Host()
+    with pytest.raises(ActionFailed, match="no account lab-nobody-has-it on this PC: systemd-sysusers"):
+        host.run(("true",), timeout_s=10, user="lab-nobody-has-it")
+    with pytest.raises(ActionFailed, match="no account lab-nobody-has-it"):
+        host.start(("true",), user="lab-nobody-has-it")

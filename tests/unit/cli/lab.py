@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from controller import door_models as m
 from controller import payment_models as pm
+from controller import profile_models as prof
 from controller.door import make_app, make_server
 from controller.door_callers import Door
 from controller.problems import Problem
@@ -141,40 +142,42 @@ class Reciting(Services):
     def close_payment(self, station: str, who: str, wait_s: float) -> pm.PaymentOut:
         return self._recite(pm.PaymentOut, "close_payment", station, wait_s)
 
-    def explain(self, station: str) -> m.Explained:
-        return self._recite(m.Explained, "explain", station)
+    def explain(self, station: str) -> prof.Explained:
+        return self._recite(prof.Explained, "explain", station)
 
-    def profiles(self) -> m.Profiles:
+    def profiles(self) -> prof.Profiles:
         item: dict[str, Any] = {"source": "shipped", "published": 4, "edited": False, "assigned": ["lab"]}
         names = ("citizen", "business", "training", "operator", "maintenance")
-        return m.Profiles(profiles=[m.ProfileItem(name=name, title=name.title(), **item) for name in names])
+        return prof.Profiles(
+            profiles=[prof.ProfileItem(name=name, title=name.title(), **item) for name in names]
+        )
 
-    def check(self) -> m.Check:
-        return self._recite(m.Check, "check")
+    def check(self) -> prof.Check:
+        return self._recite(prof.Check, "check")
 
-    def profile(self, name: str) -> m.ProfileText:
-        return self._recite(m.ProfileText, "profile", name)
+    def profile(self, name: str) -> prof.ProfileText:
+        return self._recite(prof.ProfileText, "profile", name)
 
-    def publications(self, name: str) -> m.Publications:
-        return self._recite(m.Publications, "publications", name)
+    def publications(self, name: str) -> prof.Publications:
+        return self._recite(prof.Publications, "publications", name)
 
-    def diff(self, name: str) -> m.Diff:
-        return self._recite(m.Diff, "diff", name)
+    def diff(self, name: str) -> prof.Diff:
+        return self._recite(prof.Diff, "diff", name)
 
-    def publish(self, name: str, who: str, why: str, wait_s: float) -> m.Rolled:
-        return self._recite(m.Rolled, "publish", name, why, wait_s)
+    def publish(self, name: str, who: str, why: str, wait_s: float) -> prof.Rolled:
+        return self._recite(prof.Rolled, "publish", name, why, wait_s)
 
-    def rollback(self, name: str, to: int | None, who: str, why: str, wait_s: float) -> m.Rolled:
-        return self._recite(m.Rolled, "rollback", name, to, why, wait_s)
+    def rollback(self, name: str, to: int | None, who: str, why: str, wait_s: float) -> prof.Rolled:
+        return self._recite(prof.Rolled, "rollback", name, to, why, wait_s)
 
-    def assign(self, target: str, profile: str | None, who: str, wait_s: float) -> m.Rolled:
-        return self._recite(m.Rolled, "assign", target, profile, wait_s)
+    def assign(self, target: str, profile: str | None, who: str, wait_s: float) -> prof.Rolled:
+        return self._recite(prof.Rolled, "assign", target, profile, wait_s)
 
-    def groups(self) -> m.Groups:
-        return self._recite(m.Groups, "groups")
+    def groups(self) -> prof.Groups:
+        return self._recite(prof.Groups, "groups")
 
-    def set_group(self, name: str, stations: Sequence[str]) -> m.GroupSet:
-        return self._recite(m.GroupSet, "set_group", name, tuple(stations))
+    def set_group(self, name: str, stations: Sequence[str]) -> prof.GroupSet:
+        return self._recite(prof.GroupSet, "set_group", name, tuple(stations))
 
     def doctor(self) -> m.Doctor:
         return self._recite(m.Doctor, "doctor")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from controller import door_models as m
+from controller import profile_models as prof
 from controller.problems import Problem
 from tests.unit.cli.lab import NOW, Reciting, condition, labctl, station
 
@@ -24,10 +25,10 @@ HARDWARE = m.HardwareInfo(
 )
 
 
-def rolled(**changes: Any) -> m.Rolled:
+def rolled(**changes: Any) -> prof.Rolled:
     """A publication that concerned nobody, but for `changes`."""
     usual: dict[str, Any] = {"changed": [], "unchanged": [], "applied": [], "waiting": [], "failed": []}
-    return m.Rolled(publication=5, revision=13, **(usual | changes))
+    return prof.Rolled(publication=5, revision=13, **(usual | changes))
 
 
 def found(name: str, number: int, **changes: Any) -> m.Found:
@@ -59,14 +60,14 @@ def test_a_publication_that_all_applied(services: Reciting, door: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "says", "code"),
     [
-        ({"failed": [m.Failed(id="pc-02", reason="disk full")]}, "pc-02 could not: disk full", 3),
+        ({"failed": [prof.Failed(id="pc-02", reason="disk full")]}, "pc-02 could not: disk full", 3),
         (
-            {"waiting": [m.Waiting(id="pc-02", presence="online", reason="it is applying it")]},
+            {"waiting": [prof.Waiting(id="pc-02", presence="online", reason="it is applying it")]},
             "pc-02 has not applied it yet: it is applying it",
             3,
         ),
         (
-            {"waiting": [m.Waiting(id="pc-02", presence="offline", reason="away")]},
+            {"waiting": [prof.Waiting(id="pc-02", presence="offline", reason="away")]},
             "pc-02 is away: it gets it as soon as it is back.",
             0,
         ),
@@ -116,10 +117,10 @@ def test_the_history(services: Reciting, door: Path) -> None:
         "current": False,
         "rollback_of": None,
     }
-    services.answers["publications"] = m.Publications(
+    services.answers["publications"] = prof.Publications(
         publications=[
-            m.Publication(**(entry | {"number": 5, "why": "", "current": True, "rollback_of": 3})),
-            m.Publication(**(entry | {"number": 4, "why": "a new tile"})),
+            prof.Publication(**(entry | {"number": 5, "why": "", "current": True, "rollback_of": 3})),
+            prof.Publication(**(entry | {"number": 4, "why": "a new tile"})),
         ]
     )
     lines = labctl("profile", "history", "citizen", door=door).stdout.splitlines()
@@ -130,10 +131,10 @@ def test_the_history(services: Reciting, door: Path) -> None:
 
 
 def test_a_difference_is_shown_once_for_all_it_is_for(services: Reciting, door: Path) -> None:
-    change = m.Change(path="browser.policies.PrintingEnabled", before=True, after=None)
-    services.answers["diff"] = m.Diff(
+    change = prof.Change(path="browser.policies.PrintingEnabled", before=True, after=None)
+    services.answers["diff"] = prof.Diff(
         stations=[
-            m.StationDiff(id=name, changes=[change] if name != "pc-03" else [])
+            prof.StationDiff(id=name, changes=[change] if name != "pc-03" else [])
             for name in ("pc-01", "pc-02", "pc-03")
         ]
     )
@@ -147,19 +148,19 @@ def test_a_difference_is_shown_once_for_all_it_is_for(services: Reciting, door: 
 
 
 def test_explaining(services: Reciting, door: Path) -> None:
-    services.answers["explain"] = m.Explained(
+    services.answers["explain"] = prof.Explained(
         id="pc-03",
         profile="citizen",
         revision=12,
         settings=[
-            m.Setting(
+            prof.Setting(
                 path="browser.printing",
                 value=False,
                 layer="group:courses",
                 file="layers/group/courses.yaml",
                 line=3,
             ),
-            m.Setting(path="desktop.bar_height", value=36, layer="base", file="base.yaml", line=None),
+            prof.Setting(path="desktop.bar_height", value=36, layer="base", file="base.yaml", line=None),
         ],
     )
     done = labctl("profile", "explain", "pc-03", "PRINT", door=door)
@@ -179,7 +180,7 @@ def test_explaining(services: Reciting, door: Path) -> None:
 
 
 def test_showing_a_profile(services: Reciting, door: Path) -> None:
-    services.answers["profile"] = m.ProfileText(
+    services.answers["profile"] = prof.ProfileText(
         name="citizen", yaml="title: È qui\n# note\n", resolved={"title": "È qui", "tiles": [1]}
     )
     assert labctl("profile", "show", "citizen", door=door).stdout == "title: È qui\n# note\n"
@@ -350,10 +351,10 @@ def test_the_inventory(services: Reciting, door: Path) -> None:
 
 
 def test_groups(services: Reciting, door: Path) -> None:
-    services.answers["groups"] = m.Groups(groups=[])
+    services.answers["groups"] = prof.Groups(groups=[])
     assert "labctl group set" in labctl("group", "list", door=door).stdout
-    services.answers["groups"] = m.Groups(
-        groups=[m.Group(name="courses", stations=["pc-01", "pc-02"], profile="")]
+    services.answers["groups"] = prof.Groups(
+        groups=[prof.Group(name="courses", stations=["pc-01", "pc-02"], profile="")]
     )
     assert labctl("group", "list", door=door).stdout.splitlines()[1].split() == [
         "courses",
@@ -361,12 +362,12 @@ def test_groups(services: Reciting, door: Path) -> None:
         "pc-01,",
         "pc-02",
     ]
-    services.answers["set_group"] = m.GroupSet(name="courses", stations=["pc-01"], changed=["pc-01"])
+    services.answers["set_group"] = prof.GroupSet(name="courses", stations=["pc-01"], changed=["pc-01"])
     services.calls.clear()
     done = labctl("group", "set", "courses", "pc-01", "pc-01", door=door)
     assert services.calls == [("set_group", "courses", ("pc-01",))]
     assert "Gets a new revision by it: pc-01" in done.stdout
-    services.answers["set_group"] = m.GroupSet(name="courses", stations=[], changed=[])
+    services.answers["set_group"] = prof.GroupSet(name="courses", stations=[], changed=[])
     assert labctl("group", "set", "courses", door=door).stdout == "courses is removed.\n"
 
 
@@ -438,9 +439,9 @@ def test_whatever_is_listed_is_there_as_json(services: Reciting, door: Path, arg
     services.answers |= {
         "inventory": m.Inventory(stations=[]),
         "discover": m.Discovered(found=[]),
-        "groups": m.Groups(groups=[]),
-        "explain": m.Explained(id="pc-03", profile="citizen", revision=1, settings=[]),
-        "diff": m.Diff(stations=[]),
+        "groups": prof.Groups(groups=[]),
+        "explain": prof.Explained(id="pc-03", profile="citizen", revision=1, settings=[]),
+        "diff": prof.Diff(stations=[]),
         "doctor": m.Doctor(checks=[]),
     }
     done = labctl(*argv, "--json", door=door)

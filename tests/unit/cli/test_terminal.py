@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from controller import door_models as m
+from controller import profile_models as prof
 from controller.cli.render import Cell, Column, Table, age, fit, plain
 from tests.unit.cli.lab import ARGV, Reciting, condition, environment, labctl, station
 from tests.unit.cli.test_commands import rolled
@@ -189,7 +189,7 @@ def test_watching_goes_on_while_the_controller_is_away(tmp_path: Path) -> None:
 
 
 def test_a_sign_of_life_while_the_pcs_are_waited_for(services: Reciting, door: Path) -> None:
-    def slowly() -> m.Rolled:
+    def slowly() -> prof.Rolled:
         time.sleep(1.5)
         return rolled(changed=["pc-01"], applied=["pc-01"])
 
