@@ -8,8 +8,6 @@ _SPACES = " ".join(
         "office": "urn:oasis:names:tc:opendocument:xmlns:office:1.0",
         "text": "urn:oasis:names:tc:opendocument:xmlns:text:1.0",
         "draw": "urn:oasis:names:tc:opendocument:xmlns:drawing:1.0",
-        "style": "urn:oasis:names:tc:opendocument:xmlns:style:1.0",
-        "fo": "urn:oasis:names:tc:opendocument:xmlns:xsl-fo-compatible:1.0",
         "svg": "urn:oasis:names:tc:opendocument:xmlns:svg-compatible:1.0",
         "script": "urn:oasis:names:tc:opendocument:xmlns:script:1.0",
         "ooo": "http://openoffice.org/2004/office",
@@ -68,10 +66,5 @@ def with_picture(url: str) -> str:
 
 
 def with_link(url: str) -> str:
-    """A link in letters that fill a line."""
-    style = (
-        '<office:automatic-styles><style:style style:name="g" style:family="text">'
-        '<style:text-properties fo:font-size="60pt"/></style:style></office:automatic-styles>'
-    )
-    link = f'<text:a xlink:type="simple" xlink:href="{url}" text:style-name="g">PROVAPROVA</text:a>'
-    return paper(f"<text:p>{link}</text:p>", style)
+    """A link at the beginning of the first line."""
+    return paper(f'<text:p><text:a xlink:type="simple" xlink:href="{url}">PROVAPROVA</text:a></text:p>')

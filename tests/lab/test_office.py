@@ -34,6 +34,8 @@ LAYER = f"allow: [.{INSIDE}]\n"
 WRITER = "file:///run/lab-programs/writer-it.html"
 TILE = (180, 330)
 """A place in the start page's first tile: a text."""
+LINK = ("320", "271")
+"""A place in the first word of a text that is read only."""
 BAR_ROW = 12
 """A row of the screen through the bar's buttons, above their words."""
 EXPORT = "run/lab-files/export"
@@ -308,7 +310,7 @@ def test_an_address_in_a_document_goes_to_the_sessions_browser_and_its_lists(cou
         screen.shows("prova")
         time.sleep(3)
         course.picture("1-link" if opens else "2-link")
-        screen.run("xdotool", "mousemove", "640", "330", "keydown", "ctrl", "click", "1", "keyup", "ctrl")
+        screen.run("xdotool", "mousemove", *LINK, "keydown", "ctrl", "click", "1", "keyup", "ctrl")
         site = INSIDE if opens else OUTSIDE
         heard = course.heard(site, url.rpartition("/")[2], 20 if opens else QUIET_S)
         assert heard == opens, url
