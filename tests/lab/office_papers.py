@@ -63,8 +63,3 @@ def with_picture(url: str) -> str:
     frame = '<draw:frame text:anchor-type="paragraph" svg:width="5cm" svg:height="5cm">'
     image = f'<draw:image xlink:href="{url}" xlink:type="simple" xlink:show="embed" xlink:actuate="onLoad"/>'
     return paper(f"<text:p>{frame}{image}</draw:frame>Prova</text:p>")
-
-
-def with_link(url: str) -> str:
-    """A link at the beginning of the first line."""
-    return paper(f'<text:p><text:a xlink:type="simple" xlink:href="{url}">PROVAPROVA</text:a></text:p>')

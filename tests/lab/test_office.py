@@ -34,8 +34,6 @@ LAYER = f"allow: [.{INSIDE}]\n"
 WRITER = "file:///run/lab-programs/writer-it.html"
 TILE = (180, 330)
 """A place in the start page's first tile: a text."""
-LINK = ("320", "271")
-"""A place in the first word of a text that is read only."""
 BAR_ROW = 12
 """A row of the screen through the bar's buttons, above their words."""
 EXPORT = "run/lab-files/export"
@@ -296,23 +294,3 @@ def test_a_document_and_the_citizens_own_settings_open_nothing(course: Course) -
         say(results[-1])
     machine.run(["rm", "/etc/segno.txt"])
     assert all(line.endswith("control got out, held") for line in results), results
-
-
-def test_an_address_in_a_document_goes_to_the_sessions_browser_and_its_lists(course: Course) -> None:
-    for url, opens in ((f"http://{INSIDE}/da-un-documento", True), (f"http://{OUTSIDE}/fuori", False)):
-        (course.machine.root / EXPORT / "prova.fodt").write_text(papers.with_link(url))
-        course.go(WRITER)
-        screen = course.screen
-        screen.shows("Senza nome")
-        course.in_session(
-            SOFFICE, "/home/kiosk/Downloads/prova.fodt", seconds=20
-        )  # the one that runs takes it
-        screen.shows("prova")
-        time.sleep(3)
-        course.picture("1-link" if opens else "2-link")
-        screen.run("xdotool", "mousemove", *LINK, "keydown", "ctrl", "click", "1", "keyup", "ctrl")
-        site = INSIDE if opens else OUTSIDE
-        heard = course.heard(site, url.rpartition("/")[2], 20 if opens else QUIET_S)
-        assert heard == opens, url
-        course.picture("3-inside" if opens else "4-outside")
-        course.close_programs()
