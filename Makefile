@@ -16,7 +16,7 @@ help:
 	@echo "make lab-down   take them down; nothing is left"
 	@echo "make test       set up and run every test (make test-long: the long ones too)"
 	@echo "make check      lint, types, import rules"
-	@echo "make breakouts  try every way out of a locked PC, each with its control (root)"
+	@echo "make breakouts  try every way out of a locked PC, each with its control (root; CLASSES=\"'print dialogs' keys\": some)"
 	@echo "make bench      measure side by side with the peers (docs/performance.md)"
 
 ifeq ($(ROOT),no)
@@ -70,7 +70,7 @@ imports: venv
 check: lint types imports
 
 breakouts: venv packages
-	$(SUDO) $(VENV)/bin/python -m tests.lab.breakouts
+	$(SUDO) $(VENV)/bin/python -m tests.lab.breakouts $(CLASSES)
 
 bench: venv packages
 	$(VENV)/bin/python -m benchmarks

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from agent.core.citizen import CitizenAsk, CitizenState, call_told, citizen_state
+from agent.pages import Pages
 from agent.ports import Clock
 from agent.room import FULL, Room
 from agent.session_runner import Sessions
@@ -18,7 +19,10 @@ _SEEN = sentence("the citizen is told that the operator comes")
 
 
 class Desk:
-    """`offer` says how the lab wants sessions here, `well` whether the PC is as it shall be."""
+    """`offer` says how the lab wants sessions here, `well` whether the PC is as it shall be.
+
+    `paying_until_s` says when payment mode closes (monotonic), None while it is closed.
+    """
 
     def __init__(
         self,
@@ -27,14 +31,18 @@ class Desk:
         *,
         offer: Callable[[], Session | None],
         well: Callable[[], bool],
+        paying_until_s: Callable[[], float | None],
         sticks: Sticks,
+        pages: Pages,
         room: Room,
     ) -> None:
         self._sessions = sessions
         self._clock = clock
         self._offer = offer
         self._well = well
+        self._paying_until_s = paying_until_s
         self._sticks = sticks
+        self._pages = pages
         self._room = room
         self._before_full: Sentence | None = None
 
@@ -49,7 +57,12 @@ class Desk:
         )
         if state.state != "active":
             return state
-        return replace(state, sentence=self._said(state.sentence), stick=self._sticks.ready)
+        return replace(
+            state,
+            sentence=self._pages.told() or self._said(state.sentence),
+            stick=self._sticks.ready,
+            paying_until_s=self._paying_until_s(),
+        )
 
     def _said(self, of_sitting: Sentence | None) -> Sentence | None:
         """What goes first: the stick while it is at work, the operator, what became of the stick since."""

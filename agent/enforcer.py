@@ -40,6 +40,7 @@ from agent.netlink import PacketFilter
 from agent.notify import notify, watchdog_every_s
 from agent.pairing import Code, show_code
 from agent.peer import Peer
+from agent.print_door import PrintDoor
 from agent.resources import KINDS
 from agent.session_runner import Errand
 from agent.settings import Paths, Settings
@@ -108,6 +109,13 @@ class Enforcer:
             monotonic=self._clock.monotonic,
             log=log,
         )
+        self._prints = PrintDoor(
+            paths.print_socket,
+            real=paths.root == Path("/"),
+            selector=self._selector,
+            pages=self._station.pages,
+            log=log,
+        )
         self._peers: dict[int, Peer] = {}
         self._sent_version = 0
         self._retry = 0.0
@@ -126,6 +134,7 @@ class Enforcer:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
         self._citizens.open()
+        self._prints.open()
         listener = self._listen()
         self._selector.register(wake, selectors.EVENT_READ, lambda: wake.recv(64))
         self._selector.register(listener, selectors.EVENT_READ, lambda: self._welcome(listener))
@@ -333,6 +342,7 @@ class Enforcer:
             self._station.pairing.close()
         self._paths.socket.unlink(missing_ok=True)
         self._citizens.close()
+        self._prints.close()
         self._journal.close()
 
 

@@ -83,7 +83,7 @@ class Host:
         try:
             about = os.fstat(handle)
             regular = stat.S_ISREG(about.st_mode) and about.st_size <= MAX_FILE
-            content = _read_all(handle) if regular else b""
+            content = _read_all(handle, about.st_size) if regular else b""
         finally:
             os.close(handle)
         return FileState(
@@ -98,6 +98,10 @@ class Host:
             return str(Path(self._prefix + path).readlink())
         except OSError:  # it has gone meanwhile, or a link stands further up
             return None
+
+    def is_directory(self, path: str) -> bool:
+        """See Reader. One system call, where a list of the names would be read whole."""
+        return os.path.isdir(self._prefix + path)  # noqa: PTH112  # a text, thrice as fast as a Path
 
     def names(self, path: str) -> tuple[str, ...] | None:
         """See Reader."""
@@ -360,8 +364,11 @@ class Host:
             )
 
 
-def _read_all(handle: int) -> bytes:
-    parts: list[bytes] = []
+def _read_all(handle: int, size: int = 0) -> bytes:
+    """All that is there; in one call where that is as long as `size` says, which the kernel's own are not."""
+    if size and len(whole := os.read(handle, size + 1)) == size:
+        return whole
+    parts: list[bytes] = [whole] if size else []
     while part := os.read(handle, 1 << 16):
         parts.append(part)
     return b"".join(parts)

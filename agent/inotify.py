@@ -9,7 +9,6 @@ import ctypes
 import os
 import struct
 from enum import IntFlag
-from pathlib import Path
 from typing import NamedTuple
 
 _HEAD = struct.Struct("iIII")
@@ -19,6 +18,7 @@ _READ_BYTES = 64 << 10
 class Flag(IntFlag):
     """sys/inotify.h; the names without IN_."""
 
+    ACCESS = 0x1
     MODIFY = 0x2
     ATTRIB = 0x4
     CLOSE_WRITE = 0x8
@@ -54,7 +54,7 @@ class Inotify:
         """The descriptor that becomes readable."""
         return self._file
 
-    def add_watch(self, path: Path, flags: Flag) -> int:
+    def add_watch(self, path: str, flags: Flag) -> int:
         """Watch a directory; the number that its events carry, the same again if it is watched already."""
         encoded = ctypes.c_char_p(os.fsencode(path))
         return self._called(self._libc.inotify_add_watch(self._file, encoded, ctypes.c_uint32(flags)))

@@ -50,6 +50,11 @@ class Payments:
         return None if held is None else held.until_s
 
     @property
+    def seen_until_s(self) -> float | None:
+        """When it closes by itself, for the citizen: only while it holds and was found in force."""
+        return None if self.now is None or self._seen is None else self._seen.until_s
+
+    @property
     def state(self) -> OpenUntil | None:
         """What the lab may be told: what was found in force."""
         return None if self._seen is None else OpenUntil(order=self._seen.order, until_s=self._seen.until_s)

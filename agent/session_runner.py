@@ -23,6 +23,7 @@ from agent.core.session import (
     End,
     Event,
     Managed,
+    Printed,
     Sitting,
     Start,
     Started,
@@ -158,6 +159,10 @@ class Sessions:
     def answer(self, result: CommandResult) -> None:
         """The operator has seen it."""
         self._happened(Answered(self._clock.monotonic()), result)
+
+    def printed(self, pages: int, session: str) -> None:
+        """So many pages of a session go to the printer, or (fewer than none) have not gone there."""
+        self._happened(Printed(session, pages))
 
     def look(self) -> None:
         """Do again what may not have happened: a session that is not there, an errand that was lost."""

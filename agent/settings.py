@@ -96,6 +96,11 @@ class Paths(msgspec.Struct, frozen=True):
         return self.run / "citizen.sock"
 
     @property
+    def print_socket(self) -> Path:
+        """The door for the gate before the printer."""
+        return self.run / "print.sock"
+
+    @property
     def code_file(self) -> Path:
         """The pairing code and when it ends, while unpaired."""
         return self.run / "code"

@@ -18,6 +18,7 @@ from agent.core.session import WHY_NOT, Sitting
 from agent.desk import Desk
 from agent.host import Host
 from agent.journal import Journal, JournalError
+from agent.pages import Pages
 from agent.pairing import Code, Paired, Pairing
 from agent.payments import Payments
 from agent.ports import Clock
@@ -78,16 +79,19 @@ class Station:
             user=settings.kiosk_user, paths=paths, host=host, journal=journal, clock=clock, log=log
         )
         self._sticks = Sticks(host, log)
+        self.payments = Payments(journal=journal, clock=clock, sitting=lambda: self.sessions.sitting, log=log)
+        self.pages = Pages(self.sessions, clock, limit=lambda: self._page_limit, log=log)
         self._room = Room(host)
         self.desk = Desk(
             self.sessions,
             clock,
             offer=lambda: self.wanted.session,
             well=lambda: self._well,
+            paying_until_s=lambda: self.payments.seen_until_s,
             sticks=self._sticks,
+            pages=self.pages,
             room=self._room,
         )
-        self.payments = Payments(journal=journal, clock=clock, sitting=lambda: self.sessions.sitting, log=log)
         if journal.unpairing:
             self._finish_leaving()
         self._load()
@@ -284,6 +288,13 @@ class Station:
         self.sessions.end(result)
         self._tell_session()
         return result
+
+    @property
+    def _page_limit(self) -> int | None:
+        """Pages in a session; 0 where what the lab said of it cannot be read."""
+        if "printing" in self._held.unread:
+            return 0
+        return None if self.wanted.printing is None else self.wanted.printing.pages
 
     @property
     def _well(self) -> bool:

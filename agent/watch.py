@@ -7,7 +7,7 @@ ends in a slash is a directory in which everything matters.
 
 import errno
 from collections.abc import Iterable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from agent.inotify import Flag, Inotify
 
@@ -26,13 +26,19 @@ _EVENTS = (
 )
 
 
+AGAIN_AFTER = 10
+"""Calls of `follow` after which all is watched anew though nothing has happened."""
+
+
 class Watch:
     """Watches the directories of some paths below `root`; register `fileno()` for reading."""
 
     def __init__(self, root: Path) -> None:
-        self._root = root
+        self._prefix = "" if root == Path("/") else str(root)
         self._inotify = Inotify()
         self._names: dict[int, frozenset[str] | None] = {}
+        self._paths: set[str] = set()
+        self._stirred, self._calls = True, 0
         self._wanted: dict[str, frozenset[str] | None] = {}
 
     def fileno(self) -> int:
@@ -43,13 +49,21 @@ class Watch:
         """Watch for changes of these files from now on, and of nothing else.
 
         Called after each look at the host: a directory that was not there the
-        last time is found now. One that is watched already costs a system call.
+        last time is found now. Where nothing has happened since, nothing is done: one
+        that comes or goes is told by the one above it. (What is not told: a file
+        system mounted over one. So every so many calls all are watched anew.)
         """
-        self._wanted = _directories(paths)
+        paths = set(paths)
+        if paths != self._paths:
+            self._paths, self._wanted, self._stirred = paths, _directories(paths), True
+        self._calls += 1
+        if not self._stirred and self._calls % AGAIN_AFTER:
+            return
+        self._stirred = False
         seen: dict[int, frozenset[str] | None] = {}
         for directory, names in self._wanted.items():
             try:
-                watch = self._inotify.add_watch(self._root / directory.lstrip("/"), _EVENTS)
+                watch = self._inotify.add_watch(self._prefix + directory, _EVENTS)
             except OSError as error:
                 if error.errno in (errno.ENOENT, errno.ENOTDIR):
                     continue
@@ -67,6 +81,7 @@ class Watch:
         """Take what has happened; whether any of it concerns a watched file."""
         concerns = False
         for event in self._inotify.read():
+            self._stirred = True
             names = self._names.get(event.watch, frozenset())
             own = Flag.DELETE_SELF | Flag.MOVE_SELF | Flag.Q_OVERFLOW | Flag.IGNORED
             named = (
@@ -81,15 +96,18 @@ class Watch:
 
 
 def _directories(paths: Iterable[str]) -> dict[str, frozenset[str] | None]:
-    """Directory to the names in it that matter; None is all."""
+    """Directory to the names in it that matter; None is all.
+
+    Each comes after the one above it, which tells of it if it is made at this very moment.
+    """
     found: dict[str, frozenset[str] | None] = {}
     for path in paths:
-        place = PurePosixPath(path)
-        if path.endswith("/"):
-            found[str(place)] = None
-        while str(place) != "/":
-            name, place = place.name, place.parent
-            names = found.get(str(place), frozenset())
+        place = path.rstrip("/")
+        if place != path:
+            found[place or "/"] = None
+        while place:  # texts, not paths: there are hundreds, and each look comes by here
+            place, _slash, name = place.rpartition("/")
+            names = found.get(place or "/", frozenset())
             if names is not None:
-                found[str(place)] = names | {name}
-    return found
+                found[place or "/"] = names | {name}
+    return dict(sorted(found.items()))

@@ -1,4 +1,8 @@
-"""The lab that benchmarks measure in: a server and ten PCs of the rig, beside any other lab here."""
+"""The labs that benchmarks measure in, beside any other lab here.
+
+One with a server and ten PCs, which most of them share, and small ones with one
+PC, for those that need another PC than those ten: of a day long gone, or weak.
+"""
 
 import sys
 import time
@@ -6,8 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.lab.install import app_layer
 from tests.lab.rig import Lab
-from tests.lab.site import Site, wait_for
+from tests.lab.site import LAYER, Site, pc_files, wait_for
 
 PCS = 10
 PREFIX, NET = "banco", "10.78.0"
@@ -35,14 +40,42 @@ def bench_lab(*, keep: bool) -> Iterator[Site]:
             site.lab.down()
 
 
+@contextmanager
+def small_lab(
+    number: int, *, code: Path | None = None, layer: str = LAYER, memory: str = "", cpus: str = ""
+) -> Iterator[Site]:
+    """A server and one PC in lab `number` (1 to 3), paired and converged on the citizen profile.
+
+    `code` is an app layer to be installed on both instead of today's, `layer` the lab's own; `memory` and
+    `cpus` are the PC's (see Lab.start). It is taken down at the end.
+    """
+    directory = DIRECTORY.with_name(f"{DIRECTORY.name}-{number}")
+    layers = {"bookworm": code or app_layer("bookworm")}
+    lab = Lab(f"{PREFIX}{number}", f"10.7{6 - number}.0", directory, app_layers=layers)
+    lab.down()  # what a run that was killed has left
+    site = Site(lab)
+    try:
+        lab.start("server", files={}, wait=False)
+        lab.start("pc-01", files=pc_files(), memory=memory, cpus=cpus)
+        site.server.wait_running()
+        site.init(layer)
+        wait_for(lambda: site.labctl("status", check=False).returncode == 0, 60, "the controller")
+        site.pair([site.pc(1)])
+        site.labctl("profile", "publish", "citizen")
+        wait_for(lambda: _settled(site, 1), 90, "a PC online and converged")
+        yield site
+    finally:
+        lab.down()
+
+
 def down_command() -> str:
     """How a person takes the lab down."""
     return f"python3 -m tests.lab.rig --dir {DIRECTORY} down"
 
 
-def quiet(site: Site, seconds: float = 2.0) -> None:
+def quiet(site: Site, seconds: float = 2.0, pcs: int = PCS) -> None:
     """Let what the last measurement set off come to rest."""
-    wait_for(lambda: _settled(site), 120, "ten PCs online and converged")
+    wait_for(lambda: _settled(site, pcs), 120, "PCs online and converged")
     time.sleep(seconds)
 
 
@@ -55,9 +88,9 @@ def until(look: Callable[[], bool], seconds: float, what: str, every: float = 0.
     return time.perf_counter()
 
 
-def _settled(site: Site) -> bool:
+def _settled(site: Site, pcs: int = PCS) -> bool:
     stations = site.status().values()
-    return len(stations) == PCS and all(
+    return len(stations) == pcs and all(
         station["presence"] == "online"
         and 0 < station["desired"] == station["applied"]
         and not any(one["type"] == "EnforcerLost" and one["status"] for one in station["conditions"])

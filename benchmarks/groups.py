@@ -10,7 +10,7 @@ or libc.
 
 from array import array
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,13 +84,22 @@ def _frames(pid: int) -> set[int]:
     """The physical pages that a process maps."""
     found: set[int] = set()
     with Path(f"/proc/{pid}/pagemap").open("rb", buffering=0) as pagemap:
-        for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
-            area, *_, name = (*line.split(maxsplit=5), "")[:7]
-            if name in ("[vsyscall]", "[vvar]", "[vdso]") or "[v" in line.split()[-1]:
-                continue  # the kernel's own pages
-            begin, end = (int(edge, 16) for edge in area.split("-"))
+        for begin, end in _areas(pid):
             pagemap.seek(begin // _PAGE * 8)
             entries = array("Q")
             entries.frombytes(pagemap.read((end - begin) // _PAGE * 8))
             found.update(entry & _FRAME for entry in entries if entry & _PRESENT)
     return found
+
+
+def _areas(pid: int) -> Iterator[tuple[int, int]]:
+    """Where a process has pages in memory: a browser reserves terabytes and holds megabytes."""
+    begin, end = 0, 0
+    for line in Path(f"/proc/{pid}/smaps").read_text().splitlines():
+        if line.startswith("Rss:"):
+            if line.split()[1] != "0":
+                yield begin, end
+        elif not line[: line.index(" ")].endswith(":"):  # an area begins
+            begin, end = (int(edge, 16) for edge in line.split()[0].split("-"))
+            if "[v" in line.split()[-1]:
+                begin = end  # the kernel's own pages: [vdso], [vvar], [vsyscall]

@@ -121,9 +121,13 @@ class Printer(Message, frozen=True):
 
 
 class Printing(Message, frozen=True):
-    """The printers of this PC, the default one first; nothing of what was printed is kept."""
+    """The printers of this PC, the default one first; nothing of what was printed is kept.
+
+    `pages` is how many sides of paper a session may print in all, copies counted; None is no limit.
+    """
 
     printers: Annotated[tuple[Printer, ...], msgspec.Meta(max_length=16)] = ()
+    pages: Annotated[int, msgspec.Meta(ge=1, le=1000)] | None = None
 
 
 class TimeSync(Message, frozen=True):

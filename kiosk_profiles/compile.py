@@ -226,8 +226,8 @@ def _rows(resolved: Resolved) -> Iterator[Row]:
             case ("printing", "printers", name):
                 printer = None if setting.value is None else {"name": name, "uri": setting.value}
                 yield _row("printing.printers", printer, setting.source)
-            case (_section, name) if key[0] in PLAIN:
-                yield _row(f"{key[0]}.{name}", setting.value, setting.source)
+            case (section, name) if section in (*PLAIN, "printing"):
+                yield _row(f"{section}.{name}", setting.value, setting.source)
 
 
 def _browser_rows(resolved: Resolved) -> Iterator[Row]:
@@ -437,7 +437,10 @@ def _payment(resolved: Resolved, found: Mapping[str, list[Any]]) -> Payment | No
 
 
 def _printing(found: Mapping[str, list[Any]]) -> Printing:
-    return Printing(printers=tuple(Printer(**one) for one in found.get("printing.printers", ())))
+    return Printing(
+        printers=tuple(Printer(**one) for one in found.get("printing.printers", ())),
+        pages=found.get("printing.pages", [None])[-1],
+    )
 
 
 def _locale(resolved: Resolved, found: Mapping[str, list[Any]]) -> Locale | None:

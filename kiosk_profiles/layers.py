@@ -149,6 +149,7 @@ def _kernel(model: Layer) -> _Said:
 def _printing(model: Layer) -> _Said:
     for name, uri in (model.printing.printers if model.printing is not None else {}).items():
         yield ("printing", "printers", name), uri, ("printing", "printers", name)
+    yield from _plain(model, "printing", "pages")
 
 
 def _payment(model: Layer) -> _Said:

@@ -318,6 +318,20 @@ def _sessions(resolved: Resolved, facts: Facts) -> Iterator[Finding]:
             yield _at(source, "warning", message, _("delete the line, or offer no sessions"))
 
 
+def _page_limit(resolved: Resolved, facts: Facts) -> Iterator[Finding]:
+    """A limit of pages belongs to a session, and leans on what keeps citizens from the printer itself."""
+    limit = resolved.settings.get(("printing", "pages"))
+    if limit is None or limit.value is None or not resolved.managed("printing"):
+        return
+    offered = resolved.settings.get(("session", "offered"))
+    if offered is None or not offered.value or not resolved.managed("session"):
+        message = _("pages are counted in a session, and this profile offers none: nothing is counted")
+        yield _at(limit.source, "warning", message, _("delete the line, or write 'session: {offered: true}'"))
+    elif not resolved.managed("network"):
+        message = _("pages are counted, and 'network' is not managed: citizens reach the printer without it")
+        yield _at(limit.source, "warning", message, _("delete the line 'network: null'"))
+
+
 _CHECKS: tuple[Callable[[Resolved, Facts], Iterator[Finding]], ...] = (
     _services,
     _entries,
@@ -328,4 +342,5 @@ _CHECKS: tuple[Callable[[Resolved, Facts], Iterator[Finding]], ...] = (
     _policies,
     _removals,
     _sessions,
+    _page_limit,
 )

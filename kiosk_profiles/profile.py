@@ -254,11 +254,12 @@ class Boot(Strict):
 
 
 class Printing(Strict):
-    """Printers by name; null takes one out that a wider layer has."""
+    """Printers by name, null to take one out of a wider layer; pages for a session, null for no limit."""
 
     printers: Annotated[dict[PrinterWord, PrinterAddress | None], Field(max_length=16)] = Field(
         default_factory=dict
     )
+    pages: Annotated[int | None, Field(ge=1, le=1000)] = None
 
 
 class Time(Strict):

@@ -10,6 +10,7 @@ import sys
 sys.path.append("/usr/lib/python3/dist-packages")
 
 from agent.citizen.bar import main  # what it needs is found first
+from agent.citizen.downloads import FOLDER
 from agent.citizen.link import DOOR
 
-sys.exit(main(os.environ.get("LAB_DOOR", DOOR)))
+sys.exit(main(os.environ.get("LAB_DOOR", DOOR), os.environ.get("LAB_DOWNLOADS", FOLDER)))

@@ -21,6 +21,7 @@ gi.require_version("GdkX11", "3.0")
 from gi.repository import Gdk, GdkX11, GLib, Gtk  # noqa: E402  # the versions are said first
 
 from agent.citizen import titles  # noqa: E402
+from agent.citizen.downloads import FOLDER, Downloads  # noqa: E402
 from agent.citizen.ground import Ground  # noqa: E402
 from agent.citizen.link import DOOR, Link  # noqa: E402
 from agent.citizen.messages import LANGUAGES  # noqa: E402
@@ -28,8 +29,11 @@ from agent.citizen.view import (  # noqa: E402
     DOCUMENTS,
     INTERNET,
     NAMES,
+    NO_DOWNLOAD,
+    Countdown,
     Model,
     View,
+    happened,
     heard,
     pressed,
     seen,
@@ -57,7 +61,7 @@ _NAME = word("Session bar")
 class Bar:
     """The window and what it talks to."""
 
-    def __init__(self, screen: Screen, link: Link) -> None:
+    def __init__(self, screen: Screen, link: Link, downloads: str) -> None:
         self._screen = screen
         self._link = link
         self._model = Model()
@@ -65,6 +69,8 @@ class Bar:
         self._tick = 0
         self._holding = 0
         self._size = (0, 0)
+        self._start = 0
+        self._downloads = Downloads(downloads, self._on_refused_download)
         self._lists: tuple[float, titles.Lists] = (0.0, titles.Lists())
         self._css = Gtk.CssProvider()
         self._ground = Ground(self._on_press)
@@ -74,7 +80,7 @@ class Bar:
         self._window.set_resizable(False)
         self._window.stick()
         self._window.set_keep_above(True)
-        self._clock, self._left, self._line = (Gtk.Label(xalign=0) for _ in range(3))
+        self._clock, self._left, self._payment, self._line = (Gtk.Label(xalign=0) for _ in range(4))
         self._buttons = {name: self._button(name) for name in (*NAMES, *LANGUAGES)}
         self._build()
         self._place()
@@ -92,14 +98,13 @@ class Bar:
 
     def show(self) -> None:
         """Bring the screen in step with the model."""
-        # Since boot, as the enforcer counts: a PC that slept has slept for both.
-        clock, monotonic = datetime.now(_PLACE), time.clock_gettime(time.CLOCK_BOOTTIME)
+        clock, monotonic = datetime.now(_PLACE), _since_boot()
         now = view(self._model, clock, monotonic)
         if now != self._shown:
             self._render(now)
             self._shown = now
-            if self._ground.show(now.ground):
-                self._take_keyboard()
+            if self._ground.show(now.ground) and not self._start and self._to_start():
+                self._start = GLib.timeout_add(RETRY_MS, self._again_to_start)
         if self._tick:
             GLib.source_remove(self._tick)
         self._tick = GLib.timeout_add(
@@ -112,6 +117,29 @@ class Bar:
         self._tick = 0
         self.show()
         return False
+
+    def _to_start(self) -> bool:
+        """Put the keyboard on the button to start; whether that has to be done again.
+
+        Not as F9 does it, which leads away from where the keyboard is already. A window that the window
+        manager does not know yet is not given it, so it is asked for until the window has it.
+        """
+        if not self._ground.has_button:
+            return False
+        self._ground.take_keyboard(self._model.language)
+        if self._screen.active == self._ground.xid:
+            return False
+        self._screen.activate(self._ground.xid)
+        return True
+
+    def _again_to_start(self) -> bool:
+        again = self._to_start()
+        self._start = self._start if again else 0
+        return again
+
+    def _on_refused_download(self) -> None:
+        self._model = happened(self._model, NO_DOWNLOAD, _since_boot())
+        self.show()
 
     def _on_press(self, name: str) -> None:
         if name in (INTERNET, DOCUMENTS):
@@ -162,6 +190,7 @@ class Bar:
         state = self._link.read()
         if state is not None:
             self._model = heard(self._model, state)
+            self._downloads.follow()
             self.show()
         if not self._link.up:
             self._model = heard(self._model, None)
@@ -185,14 +214,16 @@ class Bar:
     def _look_at_title(self) -> None:
         refused = titles.refused(self._screen.title, self._read_lists())
         self._model = seen(self._model, refused=refused, ways=frozenset(self._screen.ways()))
+        self._downloads.follow()  # a browser that starts has a folder of its own, and its window a title
         self.show()
 
     def _take_keyboard(self) -> None:
-        if self._ground.has_button and not self._ground.active:
+        active = self._screen.active
+        if self._ground.has_button and active != self._ground.xid:
             self._ground.take_keyboard(self._model.language)
             self._screen.activate(self._ground.xid)
             return
-        if self._window.is_active():
+        if active == self._xid():
             self._screen.activate()
             return
         first = next((self._buttons[name] for name, _ in self._shown.buttons), None) if self._shown else None
@@ -203,7 +234,7 @@ class Bar:
 
     def _build(self) -> None:
         box = Gtk.Box(spacing=6, margin_start=10, margin_end=6)
-        for label, name in ((self._clock, "clock"), (self._left, "left")):
+        for label, name in ((self._clock, "clock"), (self._left, "left"), (self._payment, "left")):
             label.get_style_context().add_class(name)
             label.set_valign(Gtk.Align.CENTER)
             box.pack_start(label, False, False, 0)
@@ -233,10 +264,8 @@ class Bar:
 
     def _render(self, now: View) -> None:
         self._clock.set_text(now.clock)
-        self._left.set_markup(f"<small>{GLib.markup_escape_text(now.left_name)}</small>\n<b>{now.left}</b>")
-        self._left.set_visible(bool(now.left))
-        self._left.get_accessible().set_name(f"{now.left_name}: {now.left}")
-        _mark(self._left, "urgent", on=now.urgent)
+        _count(self._left, now.left)
+        _count(self._payment, now.payment)
         self._line.set_text(now.line)
         self._line.get_accessible().set_name(now.line)
         _mark(self._line, "long", on=len(now.line) > LONG)
@@ -293,6 +322,19 @@ def _ignoring(act: Callable[[], bool], *_arguments: object) -> bool:
     return act()
 
 
+def _since_boot() -> float:
+    """As the enforcer counts: a PC that slept has slept for both."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def _count(label: Any, now: Countdown | None) -> None:
+    label.set_visible(now is not None)
+    if now is not None:
+        label.set_markup(f"<small>{GLib.markup_escape_text(now.name)}</small>\n<b>{now.left}</b>")
+        label.get_accessible().set_name(f"{now.name}: {now.left}")
+        _mark(label, "urgent", on=now.urgent)
+
+
 def _mark(widget: Any, name: str, *, on: bool) -> None:
     context = widget.get_style_context()
     (context.add_class if on else context.remove_class)(name)
@@ -334,13 +376,13 @@ def _style(height: int) -> str:
     """
 
 
-def main(door: str = DOOR) -> int:
+def main(door: str = DOOR, downloads: str = FOLDER) -> int:
     """Run the bar until its screen goes; the exit code."""
     try:
         screen = Screen()
     except OSError as error:
         sys.stderr.write(f"lab-bar: {error}\n")
         return 1
-    Bar(screen, Link(door)).start()
+    Bar(screen, Link(door), downloads).start()
     Gtk.main()
     return 0

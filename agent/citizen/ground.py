@@ -43,11 +43,6 @@ class Ground:
         """Whether there is something to press."""
         return any(panel.start for panel in self._shown)
 
-    @property
-    def active(self) -> bool:
-        """Whether it has the keyboard."""
-        return bool(self._window.is_active())
-
     def place(self, top: int, width: int, height: int) -> None:
         """Fill the screen from `top` pixels on downwards."""
         self._window.realize()

@@ -33,7 +33,7 @@ class Said:
 
 @dataclass(frozen=True)
 class State:
-    """What the enforcer says: see CitizenState there. Times in seconds, `at` of the monotonic clock."""
+    """What the enforcer says: see CitizenState there. Times in seconds; `at`, `paying_until_s`: monotonic."""
 
     state: str
     language: str
@@ -41,6 +41,7 @@ class State:
     ends_in_s: float | None = None
     sentence: Said = Said()
     stick: bool = False
+    paying_until_s: float | None = None
 
 
 def read_state(line: bytes) -> State | None:
@@ -48,7 +49,7 @@ def read_state(line: bytes) -> State | None:
     try:
         told = json.loads(line)
         state, language = told["state"], told["language"]
-        at, ends = float(told["at_monotonic"]), told.get("ends_in_s")
+        at, ends, paying = float(told["at_monotonic"]), told.get("ends_in_s"), told.get("paying_until_s")
         if state not in STATES or language not in LANGUAGES:
             return None
         return State(
@@ -58,6 +59,7 @@ def read_state(line: bytes) -> State | None:
             None if ends is None else float(ends),
             _sentence(told.get("sentence")),
             told.get("stick") is True,
+            None if paying is None else float(paying),
         )
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None

@@ -19,6 +19,10 @@ from agent.citizen.words import say, word
 
 SOON_S = 300.0
 """From when on the time left stands out: the enforcer's own warnings begin about there."""
+PAY_SOON_S = 60.0
+"""From when on it is said that payment mode is about to close."""
+NEWS_S = 30.0
+"""So long is told what has happened: an old reader's time for two lines, and some."""
 
 HELP, MORE_TIME, END, END_YES, END_NO = "help", "more-time", "end", "end-yes", "end-no"
 SAVE = "save"
@@ -41,6 +45,13 @@ START = "start-"
 
 REFUSED = word("This address is not open in this lab. Ask the operator.")
 AWAY = word("Your request did not get through. Ask the operator.")
+NO_DOWNLOAD = word("This file may not be downloaded here. Call the operator.")
+PAYING_OVER = word("The time for your payment is over. If you have not finished, call the operator.")
+_PAYING = word("You can pay now: more pages are open for your payment.")
+_PAYING_SOON = word(
+    "The pages for your payment are about to close. If you need more time, call the operator."
+)
+_PAYMENT = word("Payment")
 _QUESTION = word("End the session? Everything you did here is deleted.")
 _UNKNOWN = word("One moment, please.")
 _STATES = {
@@ -69,22 +80,33 @@ class Model:
     asking: bool = False
     """Whether the citizen is being asked if the session shall end."""
     notice: str = ""
-    """What the bar has to say itself (REFUSED, AWAY)."""
+    """What the bar has to say itself as long as it is so (REFUSED, AWAY)."""
+    news: str = ""
+    """What it has to say about something that has happened (NO_DOWNLOAD, PAYING_OVER), for a while."""
+    news_until: float = 0.0
     ways: frozenset[str] = frozenset()
     """To which windows there is a way from the one in front (INTERNET, DOCUMENTS)."""
 
 
 @dataclass(frozen=True)
-class View:
-    """What is on the screen. `left` is empty where there is no end; `urgent` where little is left.
+class Countdown:
+    """Something that ends: what it is, the time that it has left, and whether that is little."""
 
-    `loud` is a line about what the citizen has just done.
+    name: str
+    left: str
+    urgent: bool
+
+
+@dataclass(frozen=True)
+class View:
+    """What is on the screen. `left` is the session's time, `payment` that of payment mode, None without end.
+
+    `loud` is a line about what the citizen has just done, or that does not wait.
     """
 
     clock: str
-    left_name: str
-    left: str
-    urgent: bool
+    left: Countdown | None
+    payment: Countdown | None
     line: str
     loud: bool
     buttons: tuple[tuple[str, str], ...]
@@ -104,14 +126,13 @@ class Panel:
 
 def view(model: Model, clock: datetime, monotonic: float) -> View:
     """What to show at a moment."""
-    left = _left_s(model, monotonic)
+    line, loud = _line(model, monotonic)
     return View(
         clock=f"{clock:%H:%M}",
-        left_name=say(_TIME_LEFT, model.language) if left is not None else "",
-        left=_duration(left) if left is not None else "",
-        urgent=left is not None and left <= SOON_S,
-        line=_line(model),
-        loud=model.asking or bool(model.notice),
+        left=_countdown(_TIME_LEFT, _left_s(model, monotonic), SOON_S, model.language),
+        payment=_countdown(_PAYMENT, _paying_s(model, monotonic), PAY_SOON_S, model.language),
+        line=line,
+        loud=loud,
         buttons=tuple((name, say(NAMES[name], model.language)) for name in _buttons(model)),
         language=model.language,
         ground=tuple(_panel(model, language) for language in LANGUAGES),
@@ -120,26 +141,42 @@ def view(model: Model, clock: datetime, monotonic: float) -> View:
 
 def until_next(model: Model, clock: datetime, monotonic: float) -> float:
     """Seconds until `view` says something else although nothing has happened."""
-    minute = 60 - clock.second - clock.microsecond / 1e6
-    left = _left_s(model, monotonic)
-    if not left:
-        return minute
-    step = left % 60 if left > 60 else left % 1
-    return min(minute, (step or 1.0) + 0.01)
+    waits = [60 - clock.second - clock.microsecond / 1e6]
+    for left in (_left_s(model, monotonic), _paying_s(model, monotonic)):
+        if left:
+            waits.append(((left % 60 if left > 60 else left % 1) or 1.0) + 0.01)
+    if model.news and monotonic < model.news_until:
+        waits.append(model.news_until - monotonic + 0.01)
+    return min(waits)
 
 
 def heard(model: Model, state: State | None) -> Model:
     """After a word of the enforcer's; None is that the link to it broke."""
     if state is None:
         return replace(model, state=None, asking=False)
-    asking = model.asking and state.state == "active"
+    active = state.state == "active"
     notice = "" if model.notice == AWAY else model.notice
-    return replace(model, state=state, language=state.language, asking=asking, notice=notice)
+    before = model.state
+    model = replace(
+        model, state=state, language=state.language, asking=model.asking and active, notice=notice
+    )
+    if not active:
+        return replace(model, news="")  # it was the last citizen's
+    was_open = before is not None and before.paying_until_s is not None
+    if state.paying_until_s is None:
+        return happened(model, PAYING_OVER, state.at) if was_open else model
+    return replace(model, news="") if model.news == PAYING_OVER else model
 
 
 def seen(model: Model, *, refused: bool, ways: frozenset[str] = frozenset()) -> Model:
     """After another window or title came to the front: was its address refused, and what else is open."""
-    return replace(model, notice=REFUSED if refused else "", ways=ways)
+    newly = refused and model.notice != REFUSED
+    return replace(model, notice=REFUSED if refused else "", news="" if newly else model.news, ways=ways)
+
+
+def happened(model: Model, news: str, monotonic: float) -> Model:
+    """After something that the citizen is to be told (NO_DOWNLOAD, PAYING_OVER)."""
+    return replace(model, news=news, news_until=monotonic + NEWS_S)
 
 
 def pressed(model: Model, button: str) -> tuple[Model, bytes]:
@@ -162,7 +199,7 @@ def pressed(model: Model, button: str) -> tuple[Model, bytes]:
         case "end-yes":
             return replace(model, asking=False), ask_line("end")
     # What comes of it is to be read where the refusal was.
-    return replace(model, notice=""), ask_line(button)
+    return replace(model, notice="", news=""), ask_line(button)
 
 
 def unsent(model: Model) -> Model:
@@ -181,16 +218,19 @@ def _buttons(model: Model) -> tuple[str, ...]:
     return tuple(name for name in _BUTTONS.get(model.state.state, ()) if name not in pointless)
 
 
-def _line(model: Model) -> str:
-    if model.asking:
-        return say(_QUESTION, model.language)
-    if model.notice:
-        return say(model.notice, model.language)
+def _line(model: Model, monotonic: float) -> tuple[str, bool]:
+    """The sentence, and whether it is loud; the first that there is of what matters most to the citizen."""
+    paying = _paying_s(model, monotonic)
+    news = model.news if monotonic < model.news_until else ""
+    soon = _PAYING_SOON if paying is not None and paying <= PAY_SOON_S else ""
+    loud = (_QUESTION if model.asking else "") or news or model.notice or soon
+    if loud:
+        return say(loud, model.language), True
     if model.state is None:
-        return say(_UNKNOWN, model.language)
+        return say(_UNKNOWN, model.language), False
     if model.state.sentence.text:
-        return model.state.sentence.said(lambda text: say(text, model.language))
-    return say(_STATES[model.state.state], model.language)
+        return model.state.sentence.said(lambda text: say(text, model.language)), False
+    return say(_PAYING if paying is not None else _STATES[model.state.state], model.language), False
 
 
 def _panel(model: Model, language: str) -> Panel:
@@ -204,6 +244,17 @@ def _left_s(model: Model, monotonic: float) -> float | None:
     if model.state is None or model.state.ends_in_s is None:
         return None
     return max(0.0, model.state.ends_in_s - (monotonic - model.state.at))
+
+
+def _paying_s(model: Model, monotonic: float) -> float | None:
+    """How long payment mode stays open; None while it is closed, by the bar's own count as well."""
+    if model.state is None or model.state.paying_until_s is None or model.state.paying_until_s <= monotonic:
+        return None
+    return model.state.paying_until_s - monotonic
+
+
+def _countdown(name: str, left: float | None, soon_s: float, language: str) -> Countdown | None:
+    return None if left is None else Countdown(say(name, language), _duration(left), left <= soon_s)
 
 
 def _duration(seconds: float) -> str:

@@ -28,10 +28,14 @@ Event = Literal["key", "title", "area", "moved", "gone"]
 _BROWSER, _OFFICE = ("chromium",), ("libreoffice", "soffice")
 """How the names of their windows' classes begin, in small letters."""
 
-_KEY_PRESS, _VISIBILITY, _DESTROYED, _UNMAPPED, _CONFIGURED, _PROPERTY, _CLIENT_MESSAGE = (
-    2, 15, 17, 18, 22, 28, 33,
+_KEY_PRESS, _VISIBILITY, _DESTROYED, _UNMAPPED, _MAPPED, _CONFIGURED, _PROPERTY, _CLIENT_MESSAGE = (
+    2, 15, 17, 18, 19, 22, 28, 33,
 )  # fmt: skip
 _PROPERTY_MASK, _SUBSTRUCTURE_MASKS = 1 << 22, (1 << 19) | (1 << 20)
+_CHILDREN_MASK = 1 << 19
+"""Substructure: what happens to the windows in a window."""
+_SHAPES = (0, 1, 2)
+"""Of the SHAPE extension: what is drawn of a window, what of its inside, and where it hears the mouse."""
 _OWN_MASKS = (1 << 16) | (1 << 17)
 """Visibility and structure of one window."""
 _LOCKS = (0, 1 << 1, 1 << 4, (1 << 1) | (1 << 4))
@@ -61,6 +65,14 @@ class _Visibility(Structure):
     )  # fmt: skip
 
 
+class _Shape(Structure):
+    _fields_ = (
+        ("type", c_int), ("serial", c_ulong), ("sent", c_int), ("display", c_void_p),
+        ("window", c_ulong), ("kind", c_int), ("x", c_int), ("y", c_int), ("width", c_uint),
+        ("height", c_uint), ("time", c_ulong), ("shaped", c_int),
+    )  # fmt: skip
+
+
 class _Attributes(Structure):
     _fields_ = (
         ("x", c_int), ("y", c_int), ("width", c_int), ("height", c_int), ("border", c_int), ("depth", c_int),
@@ -81,7 +93,7 @@ class _Message(Structure):
 class _XEvent(Union):
     _fields_ = (
         ("type", c_int), ("key", _Key), ("property", _Property), ("visibility", _Visibility),
-        ("message", _Message), ("pad", c_long * 24),
+        ("shape", _Shape), ("message", _Message), ("pad", c_long * 24),
     )  # fmt: skip
 
 
@@ -120,6 +132,18 @@ def _library() -> ctypes.CDLL:
     return x
 
 
+def _extension() -> ctypes.CDLL:
+    x = ctypes.CDLL("libXext.so.6")
+    for name, takes in (
+        ("XShapeQueryExtension", (c_void_p, POINTER(c_int), POINTER(c_int))),
+        ("XShapeSelectInput", (c_void_p, c_ulong, c_ulong)),
+        ("XShapeCombineMask", (c_void_p, c_ulong, c_int, c_int, c_int, c_ulong, c_int)),
+    ):  # fmt: skip
+        function = getattr(x, name)
+        function.restype, function.argtypes = c_int, takes
+    return x
+
+
 class Screen:
     """The default screen, seen by a connection of its own. Raises OSError where there is none."""
 
@@ -137,7 +161,10 @@ class Screen:
         # Windows go while they are being asked about: that is no error of ours. Others keep their handler.
         self._handler = _ErrorHandler(self._on_error)
         self._next = ctypes.cast(self._x.XSetErrorHandler(self._handler), _ErrorHandler)
-        self._x.XSelectInput(self._display, self._root, _PROPERTY_MASK)
+        self._x.XSelectInput(self._display, self._root, _PROPERTY_MASK | _CHILDREN_MASK)
+        self._shapes = _extension()
+        first, _ = numbers = c_int(), c_int()
+        self._shaped = first.value if self._shapes.XShapeQueryExtension(self._display, *numbers) else None
         self._follow()
 
     def fileno(self) -> int:
@@ -158,6 +185,7 @@ class Screen:
                 *(ctypes.cast(data, c_void_p), len(values)),
             )
         self._x.XSelectInput(self._display, window, _OWN_MASKS)
+        self._unshape()
         self._x.XSync(self._display, 0)
 
     def lift(self) -> None:
@@ -166,6 +194,7 @@ class Screen:
         Those that a window manager stacks are told to be ordinary ones, below a bar; the others (pop-ups)
         go below all, where they lie over the strip.
         """
+        self._unshape()
         for window in self._unmanaged_above():
             self._x.XLowerWindow(self._display, window)
         stacked = self._numbers(self._root, "_NET_CLIENT_LIST_STACKING")
@@ -178,9 +207,7 @@ class Screen:
 
     def _unmanaged_above(self) -> tuple[int, ...]:
         """Windows over the bar that no window manager knows of."""
-        frame, around = self._own, self._family(self._own)[0]
-        while around not in (0, self._root):
-            frame, around = around, self._family(around)[0]
+        frame = self._frames()[-1]
         children = self._family(self._root)[1]
         if frame not in children:
             return ()
@@ -191,6 +218,23 @@ class Screen:
             for window, at in above
             if at.unmanaged and at.mapped and at.y < bar.y + bar.height and at.y + at.height > bar.y
         )
+
+    def _frames(self) -> tuple[int, ...]:
+        """The bar's window, and those that a window manager has put around it, the outermost last."""
+        frames, around = [self._own], self._family(self._own)[0]
+        while around not in (0, self._root):
+            frames.append(around)
+            around = self._family(around)[0]
+        return tuple(frames)
+
+    def _unshape(self) -> None:
+        """The whole of the bar is seen and hears the mouse, and whoever changes that is heard of."""
+        if self._shaped is None:
+            return
+        for window in self._frames():
+            self._shapes.XShapeSelectInput(self._display, window, 1)
+            for kind in _SHAPES:
+                self._shapes.XShapeCombineMask(self._display, window, kind, 0, 0, 0, 0)
 
     def _attributes(self, window: int) -> _Attributes:
         """Place and kind; all 0 for a window that has gone."""
@@ -222,15 +266,33 @@ class Screen:
                     yield "title"
             elif event.type == _PROPERTY and event.property.atom == self._atom("_NET_WM_NAME"):
                 yield "title"
-            elif event.type in (_UNMAPPED, _DESTROYED):
+            elif event.type in (_UNMAPPED, _DESTROYED) and event.property.window != self._root:
                 yield "gone"
-            elif event.type == _CONFIGURED or (event.type == _VISIBILITY and event.visibility.state):
+            elif self._is_moved(event):
                 yield "moved"
+
+    def _is_moved(self, event: _XEvent) -> bool:
+        """Whether it says that the bar may no longer be whole, in its place, and the one under the mouse."""
+        if event.type == self._shaped:
+            return bool(event.shape.shaped)
+        if event.type in (_MAPPED, _CONFIGURED) and event.property.window == self._root:
+            # A window that only takes the mouse hides nothing, so nobody tells the bar that it is covered.
+            return bool(self._own and self._unmanaged_above())
+        return bool(event.type == _CONFIGURED or (event.type == _VISIBILITY and event.visibility.state))
 
     @property
     def title(self) -> str:
         """The title of the active window, of the last one that was not the bar."""
         return self._text(self._before, "_NET_WM_NAME") if self._before else ""
+
+    @property
+    def active(self) -> int:
+        """The window that has the keyboard by the window manager's word; 0 where none has.
+
+        GTK's own word is none while the bar's key is down: its grab takes the keyboard from GTK's windows.
+        """
+        found = self._numbers(self._root, "_NET_ACTIVE_WINDOW")
+        return found[0] if found else 0
 
     @property
     def top(self) -> int:
@@ -285,8 +347,7 @@ class Screen:
 
     def _follow(self) -> bool:
         """Watch the active window's title instead of the last one's; whether it is another window."""
-        found = self._numbers(self._root, "_NET_ACTIVE_WINDOW")
-        active = found[0] if found else 0
+        active = self.active
         if active in (0, self._own, self._watched):
             return False
         if self._watched:

@@ -158,6 +158,9 @@ class Reader(Protocol):
     def directory(self, path: str) -> int | None:
         """The mode of root's directory at `path`; None where nothing, a link or somebody else's is."""
 
+    def is_directory(self, path: str) -> bool:
+        """Whether there is a directory at `path`, whoever's it is; where a link leads counts."""
+
     def names(self, path: str) -> tuple[str, ...] | None:
         """Names in the directory at `path`, sorted; None where there is no directory."""
 

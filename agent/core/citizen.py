@@ -39,7 +39,8 @@ class CitizenState(Message, frozen=True):
 
     `ends_in_s` is None where there is no end; `sentence` is one of those that
     `citizens` made, which are in the bar's catalogues. `stick` is whether
-    documents can be saved to a stick.
+    documents can be saved to a stick. `paying_until_s` is when payment mode
+    closes by itself, on the same clock as `at_monotonic`; None while it is closed.
     """
 
     state: CitizenStationState
@@ -48,6 +49,7 @@ class CitizenState(Message, frozen=True):
     ends_in_s: Seconds | None = None
     sentence: Sentence | None = None
     stick: bool = False
+    paying_until_s: Seconds | None = None
 
 
 class CitizenAsk(Message, frozen=True):

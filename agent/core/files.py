@@ -10,6 +10,7 @@ changes and written when the program was told, so a power cut in between is made
 """
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from posixpath import dirname
 
 from agent.core.changes import (
@@ -74,7 +75,7 @@ def observe_files(paths: Iterable[str], owned: Owned, reader: Reader) -> Found:
     above = {parent for path in wanted for parent in _parents(path)}
     ours = {key.removeprefix(_DIRECTORY) for key in owned if key.startswith(_DIRECTORY)}
     directories = {
-        path: reader.directory(path) == _MODE if path in ours else reader.names(path) is not None
+        path: reader.directory(path) == _MODE if path in ours else reader.is_directory(path)
         for path in sorted(above | ours)
     }
     wrong = (path for path, right in directories.items() if not right)
@@ -88,7 +89,7 @@ def observe_files(paths: Iterable[str], owned: Owned, reader: Reader) -> Found:
 def _is_in_the_way(path: str, reader: Reader) -> bool:
     """Whether a link or a file stands where a directory has to be; a folder of strangers is none of these."""
     state = reader.file(path)
-    return state is not None and (state.target is not None or reader.names(path) is None)
+    return state is not None and (state.target is not None or not reader.is_directory(path))
 
 
 class FilePlanner:
@@ -231,6 +232,7 @@ def _difference(state: FileState | None, wish: FileWish) -> Sentence:
     return sentence("the mode is {mode}, not {wanted}", mode=f"{state.mode:o}", wanted=f"{wish.mode:o}")
 
 
+@lru_cache(maxsize=256)  # the same hundred paths at every look
 def _parents(path: str) -> tuple[str, ...]:
     """Directories above `path`, outermost first, without the root."""
     found: list[str] = []

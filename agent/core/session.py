@@ -47,6 +47,8 @@ class Sitting(Message, frozen=True):
     language: Language | None = None
     calls: tuple[Wish, ...] = ()
     answered_s: float | None = None
+    printed: int = 0
+    """Pages that went to the printer in this session, or were let go to it."""
 
 
 class Booted(Message, frozen=True):
@@ -108,7 +110,27 @@ class Answered(Message, frozen=True):
     at_s: float
 
 
-Event = Booted | Managed | Start | End | Started | StartFailed | Stopped | Wiped | Chose | Called | Answered
+class Printed(Message, frozen=True):
+    """Pages of this session go to the printer; fewer than none where they were given back."""
+
+    session: str
+    pages: int
+
+
+Event = (
+    Booted
+    | Managed
+    | Start
+    | End
+    | Started
+    | StartFailed
+    | Stopped
+    | Wiped
+    | Chose
+    | Called
+    | Answered
+    | Printed
+)
 
 MARGIN_S = 60.0
 """A session is taken to have begun so much earlier, against the steps of a clock that is being corrected."""
@@ -135,10 +157,14 @@ def step(sitting: Sitting, event: Event) -> Sitting:
             return _wiped(sitting, proof)
         case Start(session, began):
             if sitting.phase == "available":
-                return msgspec.structs.replace(sitting, phase="reserved", session=session, began=began)
+                return msgspec.structs.replace(
+                    sitting, phase="reserved", session=session, began=began, printed=0
+                )
             return sitting
         case Chose() | Called() | Answered():
             return _asked(sitting, event)
+        case Printed(session, pages):
+            return _printed(sitting, session, pages)
         case Managed(wanted):
             follows = _WANTED if wanted else _UNWANTED
         case End():
@@ -177,6 +203,13 @@ def _asked(sitting: Sitting, event: Chose | Called | Answered) -> Sitting:
             return msgspec.structs.replace(sitting, calls=calls, answered_s=None)
         case Answered(at_s):
             return msgspec.structs.replace(sitting, calls=(), answered_s=at_s) if sitting.calls else sitting
+
+
+def _printed(sitting: Sitting, session: str, pages: int) -> Sitting:
+    """What another session printed, or gives back, is not this one's."""
+    if sitting.session != session or sitting.phase not in ("reserved", "active"):
+        return sitting
+    return msgspec.structs.replace(sitting, printed=max(0, sitting.printed + pages))
 
 
 def _wiped(sitting: Sitting, proof: Proof | None) -> Sitting:

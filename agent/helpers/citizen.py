@@ -52,6 +52,12 @@ FLAGS = (
     "--disable-component-update",
     "--component-updater=url-source=http://127.0.0.1:9/",
 )
+GTK = """[Settings]
+gtk-print-backends=cups
+gtk-decoration-layout=:
+gtk-recent-files-enabled=false
+"""
+"""No printing into a file, which would ask where to among all folders; no buttons of windows."""
 
 _IPC_CREAT = 0o1000
 _MINE = 0o600
@@ -112,6 +118,7 @@ def furnish(home: Path) -> None:
     """Have the file chooser open on the stick's folder, and name it and the downloads beside its list.
 
     Where it opens is a preference of Chromium's; the chooser itself is GTK's, and its places are XDG's.
+    GTK's own print dialogue, which the print preview has a link to, knows printers only.
     """
     settings, browser = home / ".config", home / PROFILE / "Default"
     for folder in (settings, browser):
@@ -120,6 +127,10 @@ def furnish(home: Path) -> None:
         f'XDG_DESKTOP_DIR="$HOME"\nXDG_DOCUMENTS_DIR="$HOME/{STICK}"\nXDG_DOWNLOAD_DIR="$HOME/{DOWNLOADS}"\n',
         encoding="ascii",
     )
+    for version in ("3.0", "4.0"):
+        kept = settings / f"gtk-{version}"
+        kept.mkdir(exist_ok=True)
+        (kept / "settings.ini").write_text(GTK, encoding="ascii")
     opens = json.dumps({"selectfile": {"last_directory": str(home / STICK)}})
     (browser / "Preferences").write_text(opens, encoding="ascii")
 

@@ -162,7 +162,7 @@ BACKSPACE="guess"
 def _without_font(section: Locale, reader: Reader) -> tuple[Script, ...]:
     """Scripts that nobody can read here; none below a prefix, where there are no programs to show any."""
     found = tuple(script for script in section.scripts if not _has_font(script, reader))
-    return found if reader.names("/usr/share") is not None else ()
+    return found if reader.is_directory("/usr/share") else ()
 
 
 def _has_font(script: Script, reader: Reader) -> bool:

@@ -4,6 +4,11 @@ cupsd forgets a job with its title when it is done, writes no list of pages,
 looks for no printers by itself and listens to its socket only. Printers are those
 that speak IPP as everybody's do ("driverless"): cupsd asks each what it can.
 
+Where pages are counted, each of our printers is reached through the gate
+(agent.helpers.print_gate, docs/decisions/0056): its address has the mark of the gate's, and
+a policy of its own lets people print on it. On every other queue, and on ours while
+cupsd still asks it what it can, only root prints.
+
 In force means: cupsd has read its file since it changed, and what it writes of
 its printers (at once, as we have it) names ours, each with what it can.
 """
@@ -26,13 +31,35 @@ _FOLDER = "/etc/cups"
 _DOOR = "/run/cups/cups.sock"
 CAPABILITIES = "/etc/cups/ppd"
 
+COUNTED = "counted"
+"""The policy of printers behind the gate, and the mark in front of their addresses."""
+GATES = ("/usr/lib/cups/backend/counted-ipp", "/usr/lib/cups/backend/counted-ipps")
+"""Installed with the agent: cupsd runs nothing from elsewhere."""
+QPDF = "/usr/bin/qpdf"
+_PORT = 631
+
 _KEY = "printer:"
 _ENTRY = re.compile(r"^<(Default)?Printer (\S+)>\n(.*?)^</(?:Default)?Printer>", re.MULTILINE | re.DOTALL)
 _ADDRESS = re.compile(r"^DeviceURI (\S+)$", re.MULTILINE)
+_POLICY = re.compile(r"^OpPolicy (\S+)$", re.MULTILINE)
+_PARTS = re.compile(r"(ipps?)://([^/]*?)(:[0-9]+)?(/.*)?")
 
 _OUT = sentence("the lab no longer manages printing")
 _UNREAD = sentence("cupsd has not read its settings since they changed")
 _STOPPED = sentence("cupsd takes no jobs")
+_NOT_THERE = sentence("cupsd does not have this printer")
+_ELSEWHERE = sentence("it is at another address")
+_NOT_COUNTED = sentence("its pages are not counted")
+_UNCOUNTED = sentence("the lab no longer counts pages")
+_OTHER_POLICY = sentence("another policy of cupsd's says who may print on it")
+_NO_GATE = sentence(
+    "this part of the agent is not installed, so no page can be counted and nobody prints:"
+    " copy it from systemd/cups-backend"
+)
+_NO_QPDF = sentence(
+    "it is not installed, so no page can be counted and nobody prints: on the PC, apt install qpdf"
+)
+_LACKS = {**dict.fromkeys(GATES, _NO_GATE), QPDF: _NO_QPDF}
 # Its socket goes and comes with it. A job that is being printed is printed again.
 # Debian lets a unit start five times in ten seconds; two publications in a row are more, and no fault of it.
 _RESTART = (
@@ -56,14 +83,36 @@ DefaultAuthType Basic
 <Location />
   Order allow,deny
 </Location>
-<Policy default>
+<Location /admin/conf>
+  AuthType Default
+  Require user @SYSTEM
+  Order allow,deny
+</Location>
+<Location /admin/log>
+  AuthType Default
+  Require user @SYSTEM
+  Order allow,deny
+</Location>
+"""
+_PRIVATE = """\
   JobPrivateAccess default
   JobPrivateValues all
   SubscriptionPrivateAccess default
   SubscriptionPrivateValues all
+"""
+_OPEN = """\
   <Limit Create-Job Print-Job Print-URI Validate-Job>
     Order deny,allow
   </Limit>
+"""
+_SHUT = """\
+  <Limit Create-Job Print-Job Print-URI Validate-Job>
+    AuthType Default
+    Require user @SYSTEM
+    Order deny,allow
+  </Limit>
+"""
+_REST = """\
   <Limit Send-Document Send-URI Cancel-Job Cancel-My-Jobs Close-Job>
     Require user @OWNER @SYSTEM
     Order deny,allow
@@ -81,8 +130,14 @@ DefaultAuthType Basic
     Require user @SYSTEM
     Order deny,allow
   </Limit>
-</Policy>
 """
+
+
+def settings_text(*, counted: bool) -> str:
+    """cupsd.conf. Where pages are counted people print by that policy only."""
+    policies = {"default": _SHUT, COUNTED: _OPEN} if counted else {"default": _OPEN}
+    texts = (f"<Policy {name}>\n{_PRIVATE}{who}{_REST}</Policy>\n" for name, who in policies.items())
+    return _TEXT + "".join(texts)
 
 
 class Known(Message, frozen=True):
@@ -91,6 +146,7 @@ class Known(Message, frozen=True):
     uri: str
     default: bool
     capable: bool
+    policy: str = "default"
 
 
 class Observed(Message, frozen=True):
@@ -100,22 +156,26 @@ class Observed(Message, frozen=True):
     printers: dict[str, Known]
     installed: bool
     open: bool
+    lacks: tuple[str, ...] = ()
+    """Programs that counting pages takes and that are not there."""
 
 
 def observe(wanted: Resources, owned: Owned, reader: Reader) -> Observed:
     """What cupsd last wrote of its printers."""
     files = observe_files((SETTINGS, *WRITTEN), owned, reader)
-    installed = reader.names(_FOLDER) is not None
+    installed = reader.is_directory(_FOLDER)
     if wanted.printing is None and not owned:
         return Observed(files=files, printers={}, installed=installed, open=True)
     state = reader.file(PRINTERS)
     text = state.content.decode(errors="replace") if state is not None else ""
     able = reader.names(CAPABILITIES) or ()
+    counts = wanted.printing is not None and wanted.printing.pages is not None
     return Observed(
         files=files,
         printers=_printers(text, able),
         installed=installed,
         open=posixpath.basename(_DOOR) in (reader.names(posixpath.dirname(_DOOR)) or ()),
+        lacks=tuple(path for path in (*GATES, QPDF) if counts and installed and not reader.program(path)),
     )
 
 
@@ -135,7 +195,7 @@ def plan(wanted: Resources, observed: Observed, owned: Owned) -> Plan:
     settings: Plan = ()
     if observed.installed:  # where there is no CUPS there is nothing to keep from it
         settings = planner.put_and_tell(
-            (FileWish(path=SETTINGS, content=_TEXT.encode()),),
+            (FileWish(path=SETTINGS, content=settings_text(counted=section.pages is not None).encode()),),
             Effect.TIGHTEN,
             _RESTART,
             _UNREAD if observed.open else _STOPPED,
@@ -144,14 +204,17 @@ def plan(wanted: Resources, observed: Observed, owned: Owned) -> Plan:
     return (
         *settings,
         *gone,
+        *(_change(path, _LACKS[path]) for path in observed.lacks),
         *_come(section, planner, observed, owned),
         *planner.tidy((SETTINGS,)),
     )
 
 
 def watched(wanted: Resources) -> tuple[str, ...]:
-    """cupsd's files, and its door."""
-    return () if wanted.printing is None else (SETTINGS, PRINTERS, _DOOR)
+    """cupsd's files, its door, and what stands before a printer whose pages are counted."""
+    if wanted.printing is None:
+        return ()
+    return (SETTINGS, PRINTERS, _DOOR, *(GATES if wanted.printing.pages is not None else ()))
 
 
 def _come(section: Printing, planner: FilePlanner, observed: Observed, owned: Owned) -> Plan:
@@ -159,7 +222,9 @@ def _come(section: Printing, planner: FilePlanner, observed: Observed, owned: Ow
     for number, printer in enumerate(section.printers):
         known = observed.printers.get(printer.name)
         default = number == 0 and not (known is not None and known.default)
-        why = _wrong(printer, known)
+        why, put = _put(printer, known, counted=section.pages is not None)
+        if observed.lacks and why is _NOT_COUNTED:
+            continue  # cupsd takes no address whose program is not there
         if why is None and not default:
             continue
         before: list[Action] = []
@@ -167,8 +232,7 @@ def _come(section: Printing, planner: FilePlanner, observed: Observed, owned: Ow
             before.append(Remember(kind=NAME, key=_KEY + printer.name, value=printer.uri.encode()))
         for path in WRITTEN:
             before += planner.remember(path, observed.files.files.get(path))
-        add = ("lpadmin", "-p", printer.name, "-E", "-v", printer.uri, "-m", "everywhere")
-        run = [Run(argv=add)] if why is not None else []
+        run = [Run(argv=put)] if why is not None else []
         run += [Run(argv=("lpadmin", "-d", printer.name))] if default else []
         why = why or sentence("it is not the printer that is offered first")
         changes.append(_change(printer.name, why, *before, *run))
@@ -188,14 +252,40 @@ def _swept(planner: FilePlanner, observed: Observed, owned: Owned) -> Plan:
     return tuple(changes)
 
 
-def _wrong(printer: Printer, known: Known | None) -> Sentence | None:
+def _put(printer: Printer, known: Known | None, *, counted: bool) -> tuple[Sentence | None, tuple[str, ...]]:
+    """Why a printer is not as it shall be (None: it is), and what brings it a step nearer.
+
+    cupsd can ask a printer what it can at the printer's own address only, so the gate's comes second.
+    """
+    put = ("lpadmin", "-p", printer.name)
+    gate = _through_the_gate(printer.uri)
+    here = (printer.uri, gate) if counted else (printer.uri,)
+    policy = ("-o", "printer-op-policy=default")
+    ask = (*put, "-E", "-v", printer.uri, "-m", "everywhere")
     if known is None:
-        return sentence("cupsd does not have this printer")
-    if known.uri != printer.uri:
-        return sentence("it is at another address")
+        return _NOT_THERE, ask
+    shut = (*ask, *policy) if known.policy != "default" else ask
+    if not counted and known.uri == gate and known.capable:
+        return _UNCOUNTED, (*put, "-v", printer.uri, *policy)
+    if known.uri not in here:
+        return _ELSEWHERE, shut
     if not known.capable:
-        return sentence("the printer at {address} has not told what it can: is it on?", address=printer.uri)
-    return None
+        off = sentence("the printer at {address} has not told what it can: is it on?", address=printer.uri)
+        return off, shut
+    if counted and (known.uri, known.policy) != (gate, COUNTED):
+        return _NOT_COUNTED, (*put, "-v", gate, "-o", f"printer-op-policy={COUNTED}")
+    if not counted and known.policy != "default":
+        return _OTHER_POLICY, (*put, *policy)
+    return None, ()
+
+
+def _through_the_gate(uri: str) -> str:
+    """The same address for the gate, with its port: cupsd knows the usual one of its own schemes only."""
+    parts = _PARTS.fullmatch(uri)
+    if parts is None:
+        return f"{COUNTED}-{uri}"
+    scheme, host, port, path = parts.groups()
+    return f"{COUNTED}-{scheme}://{host}{port or f':{_PORT}'}{path or '/'}"
 
 
 def _gone(printers: tuple[Printer, ...], observed: Observed, owned: Owned) -> Plan:
@@ -220,5 +310,11 @@ def _printers(text: str, able: tuple[str, ...]) -> dict[str, Known]:
     for default, name, body in _ENTRY.findall(text):
         address = _ADDRESS.search(body)
         uri = address[1] if address is not None else ""
-        found[name] = Known(uri=uri, default=bool(default), capable=f"{name}.ppd" in able)
+        policy = _POLICY.search(body)
+        found[name] = Known(
+            uri=uri,
+            default=bool(default),
+            capable=f"{name}.ppd" in able,
+            policy=policy[1] if policy is not None else "default",
+        )
     return found

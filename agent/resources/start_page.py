@@ -11,6 +11,7 @@ lets a page of the web lead to a file.
 """
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 from agent.core.changes import Effect, Owned, Plan, Reader
 from agent.core.files import FilePlanner, FileWish, Found, observe_files
@@ -72,6 +73,7 @@ def _wishes(wanted: Resources) -> tuple[FileWish, ...]:
     return tuple(FileWish(path=path, content=text.encode()) for path, text in (*own, *opening))
 
 
+@lru_cache(maxsize=len(LANGUAGES))  # a look compares the pages, and they hardly ever are others
 def html(page: StartPage, language: Language) -> str:
     """The page in one language. Every text is escaped: names come from files that people edit."""
     choices = "".join(_choice(one, language) for one in LANGUAGES)

@@ -59,6 +59,9 @@ class FakeHost:
     def program(self, path: str) -> bool:
         return path not in self.missing
 
+    def is_directory(self, path: str) -> bool:
+        return path in self.directories
+
     def names(self, path: str) -> tuple[str, ...] | None:
         if path not in self.directories:
             return None

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.watch import Watch
+from agent.inotify import Flag, Inotify
+from agent.watch import AGAIN_AFTER, Watch
 
 
 @pytest.fixture
@@ -54,3 +55,29 @@ def test_a_directory_that_comes_counts_and_is_followed_then(tmp_path: Path, watc
     watch.follow(["/etc/gone/deep/file"])
     (tmp_path / "etc/gone/deep/file").write_text("")
     assert concerns(watch)
+
+
+def test_what_is_watched_is_watched_anew_when_something_has_happened_and_now_and_then(
+    tmp_path: Path, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    added: list[str] = []
+    add_watch = Inotify.add_watch
+
+    def counted(self: Inotify, path: str, flags: Flag) -> int:
+        added.append(path)
+        return add_watch(self, path, flags)
+
+    monkeypatch.setattr(Inotify, "add_watch", counted)
+    paths = ["/etc/whole/", "/etc/some/file", "/etc/gone/deep/file"]
+    watch.follow(paths)
+    assert not added
+    (tmp_path / "etc/some/neighbour").write_text("")
+    assert not concerns(watch)
+    watch.follow(paths)
+    assert f"{tmp_path}/etc" in added
+    added.clear()
+    for _ in range(AGAIN_AFTER):
+        watch.follow(paths)
+    assert added.count(f"{tmp_path}/etc") == 1
+    watch.follow([*paths, "/other/file"])
+    assert f"{tmp_path}/other" in added

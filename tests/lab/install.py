@@ -39,20 +39,22 @@ _RECIPE = 3  # raise it when the code below installs something else from the sam
 _PLATFORMS = ("manylinux_2_34_x86_64", "manylinux_2_28_x86_64", "manylinux2014_x86_64")
 
 
-def app_layer(release: str, bases: Path = base.DEFAULT_BASES) -> Path:
+def app_layer(release: str, bases: Path = base.DEFAULT_BASES, project: Path = PROJECT) -> Path:
     """The layer with today's code for `release`; built when the code has changed.
+
+    `project` is where the code is: another one for code of another day, with today's wheels of the rest.
 
     Layers of other code that no running lab uses are removed, but for those that somebody asked for lately:
     another checkout may be about to start its machines.
     """
     tree = base.build(release, bases).tree
-    layer = layer_path(release, bases)
+    layer = layer_path(release, bases, project)
     home = layer.parent
     home.mkdir(parents=True, exist_ok=True)
     with lock(home / "lock"):
         if not layer.exists():
             dependencies = _dependencies(release, tree, home)
-            _build(release, tree, home, dependencies, layer)
+            _build(release, tree, home, dependencies, layer, project)
         os.utime(layer)
         for old in home.glob("code-*"):
             if time.time() - old.stat().st_mtime > KEPT_S and not _in_use(old):
@@ -60,22 +62,22 @@ def app_layer(release: str, bases: Path = base.DEFAULT_BASES) -> Path:
     return layer
 
 
-def layer_path(release: str, bases: Path = base.DEFAULT_BASES) -> Path:
-    """Where the layer with today's code is, or will be when it is built."""
+def layer_path(release: str, bases: Path = base.DEFAULT_BASES, project: Path = PROJECT) -> Path:
+    """Where the layer with the code of `project` is, or will be when it is built."""
     tree = base.find(release, bases).tree
-    return bases / "app" / release / f"code-{_code_key(release, tree)}"
+    return bases / "app" / release / f"code-{_code_key(release, tree, project)}"
 
 
-def _code_key(release: str, tree: Path) -> str:
+def _code_key(release: str, tree: Path, project: Path) -> str:
     digest = hashlib.sha256(f"{_RECIPE} {release} {tree}".encode())
-    for path in sorted(_files()):
-        digest.update(str(path.relative_to(PROJECT)).encode() + b"\0" + path.read_bytes() + b"\0")
+    for path in sorted(_files(project)):
+        digest.update(str(path.relative_to(project)).encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
 
 
-def _files() -> Iterable[Path]:
+def _files(project: Path) -> Iterable[Path]:
     for name in SOURCES:
-        top = PROJECT / name
+        top = project / name
         yield from (
             [top]
             if top.is_file()
@@ -132,9 +134,9 @@ def _pip(*arguments: str) -> None:
     run_host([sys.executable, "-m", "pip", "--disable-pip-version-check", "-q", *arguments], timeout=600)
 
 
-def _build(release: str, tree: Path, home: Path, wheels: Path, layer: Path) -> None:
+def _build(release: str, tree: Path, home: Path, wheels: Path, layer: Path, project: Path) -> None:
     """Install into an overlay over the base tree; what was written there is the layer."""
-    say(f"installing today's code for {release}")
+    say(f"installing {'today' if project == PROJECT else project.name}'s code for {release}")
     fresh, work, root, ours = (home / name for name in ("layer.new", "work", "root", "our-wheel"))
     # What a build that was killed has left mounted.
     run_host(["umount", "--recursive", "--lazy", str(root)], check=False)
@@ -144,8 +146,8 @@ def _build(release: str, tree: Path, home: Path, wheels: Path, layer: Path) -> N
     fresh.chmod(0o755)
     source = home / "source"
     shutil.rmtree(source, ignore_errors=True)
-    for path in _files():
-        target = source / path.relative_to(PROJECT)
+    for path in _files(project):
+        target = source / path.relative_to(project)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
     (source / "README.md").write_text("publiclab\n")
@@ -180,7 +182,7 @@ def _build(release: str, tree: Path, home: Path, wheels: Path, layer: Path) -> N
                 ),
                 f"/mnt/ours/{wheel}[{part}]",
             )
-        _units(root)
+        _units(root, project)
         for file in sorted((root / "usr/lib/sysusers.d").glob("lab-*.conf")):
             _chroot(root, "systemd-sysusers", f"/{file.relative_to(root)}")
         for file in sorted((root / "usr/lib/tmpfiles.d").glob("lab-*.conf")):
@@ -190,12 +192,16 @@ def _build(release: str, tree: Path, home: Path, wheels: Path, layer: Path) -> N
     fresh.rename(layer)
 
 
-def _units(root: Path) -> None:
-    for file in sorted((PROJECT / "systemd").rglob("*")):
+def _units(root: Path, project: Path) -> None:
+    for file in sorted((project / "systemd").rglob("*")):
         if file.suffix in (".service", ".slice", ".socket", ".timer"):
             shutil.copyfile(file, root / "usr/lib/systemd/system" / file.name)
         elif file.suffix == ".conf":
             shutil.copyfile(file, root / "usr/lib" / file.parent.name / file.name)
+        elif file.parent.name == "cups-backend":
+            backend = root / "usr/lib/cups/backend" / file.name
+            shutil.copyfile(file, backend)
+            backend.chmod(0o755)
     for name, target in (
         ("lab-agent", "lab-agent"),
         ("labctl", "lab-controller"),

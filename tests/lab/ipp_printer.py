@@ -1,17 +1,20 @@
 """A printer on the lab's server, as far as CUPS asks one: IPP over HTTP, driverless. Runs there by python3.
 
-python3 ipp_printer.py PORT FOLDER: each document that is printed becomes a file in the folder.
+python3 ipp_printer.py PORT FOLDER: each document that is printed becomes a file job-N in the folder, and
+each announcement of a job, with what is to be done to it, a file asked-N.
 """
 
+import itertools
 import struct
 import sys
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 GET_ATTRIBUTES, PRINT_JOB, CREATE_JOB, SEND_DOCUMENT = 0x000B, 0x0002, 0x0005, 0x0006
 INTEGER, BOOLEAN, ENUM, RESOLUTION, TEXT, KEYWORD, URI, CHARSET, LANGUAGE, MIME, NAME = (
     *(0x21, 0x22, 0x23, 0x32, 0x41, 0x44, 0x45, 0x47, 0x48, 0x49, 0x42),
 )
+RANGE = 0x33
 BEGIN, END, MEMBER = 0x34, 0x37, 0x4A
 DPI_300 = struct.pack(">iib", 300, 300, 3)
 A4 = (("x-dimension", INTEGER, 21000), ("y-dimension", INTEGER, 29700))
@@ -62,7 +65,10 @@ PRINTER = b"".join(
         attribute("media-size-supported", BEGIN, A4),
         attribute("media-col-default", BEGIN, (("media-size", BEGIN, A4),)),
         attribute("media-col-database", BEGIN, (("media-size", BEGIN, A4),)),
-        attribute("sides-supported", KEYWORD, "one-sided"),
+        attribute("sides-supported", KEYWORD, "one-sided", "two-sided-long-edge"),
+        attribute("sides-default", KEYWORD, "one-sided"),
+        attribute("copies-supported", RANGE, struct.pack(">ii", 1, 99)),
+        attribute("copies-default", INTEGER, 1),
         attribute("print-color-mode-supported", KEYWORD, "monochrome"),
     )
 )
@@ -74,6 +80,7 @@ class Printer(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     folder = Path()
+    numbers = itertools.count(1)
 
     def do_POST(self) -> None:
         """One IPP request."""
@@ -84,7 +91,9 @@ class Printer(BaseHTTPRequestHandler):
         _version, operation, number = struct.unpack(">hhi", asked[:8])
         groups = b"\x04" + PRINTER if operation == GET_ATTRIBUTES else b"\x02" + JOB
         if operation in (PRINT_JOB, SEND_DOCUMENT):
-            (self.folder / f"job-{number}").write_bytes(asked)
+            (self.folder / f"job-{next(self.numbers)}").write_bytes(asked)
+        if operation in (PRINT_JOB, CREATE_JOB):
+            (self.folder / f"asked-{next(self.numbers)}").write_bytes(asked.partition(b"%PDF-")[0])
         answer = b"".join(
             (
                 struct.pack(">bbhi", 2, 0, 0, number) + b"\x01",
@@ -112,4 +121,4 @@ class Printer(BaseHTTPRequestHandler):
 
 if __name__ == "__main__":
     Printer.folder = Path(sys.argv[2])
-    HTTPServer(("", int(sys.argv[1])), Printer).serve_forever()
+    ThreadingHTTPServer(("", int(sys.argv[1])), Printer).serve_forever()

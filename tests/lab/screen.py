@@ -101,3 +101,8 @@ class Screen:
     def picture(self, path: Path) -> None:
         """Keep it as PNG, for a person to look at."""
         path.write_bytes(self.machine.run_bytes(["maim"], env=SCREEN).stdout)
+
+
+def is_loud(screen: Screen) -> bool:
+    """Whether the bar says something in yellow: what the citizen has just done needs a word."""
+    return any(screen.stretches(y, YELLOW, 2) for y in range(18, 40, 2))

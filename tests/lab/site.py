@@ -25,7 +25,7 @@ OCCUPIED = ("reserved", "active", "ending", "wiping")
 T = TypeVar("T")
 VENDOR = "/usr/lib/systemd/system"
 
-LAYER = """\
+KERNEL_LAYER = """\
 # The PCs of this lab are containers that share one kernel: only its network parameters are their own.
 # On a real PC none of this is needed.
 kernel:
@@ -33,6 +33,8 @@ kernel:
   fs.suid_dumpable: null
   kernel.yama.ptrace_scope: null
   kernel.dmesg_restrict: null
+"""
+LAYER = f"""{KERNEL_LAYER}\
 # The base has no Chinese letters: a condition that is tried in test_drift.py, and in the way elsewhere.
 locale:
   scripts: [latin, cyrillic, arabic]

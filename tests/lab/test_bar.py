@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from agent.clock import since_boot
 from agent.core.citizen import CitizenState, state_line
 from contract.sentence import Sentence
 from tests.lab.kiosk import DISPLAY, SIZE, Kiosk, kiosk
@@ -72,7 +73,7 @@ class Door:
 
     def tell(self, language: str = "it", **changes: Any) -> None:
         """Tell the bar of a session with 25 minutes left, or of what `changes` say."""
-        told = {"state": "active", "at_monotonic": time.monotonic(), "ends_in_s": 1500.0, **changes}
+        told = {"state": "active", "at_monotonic": since_boot(), "ends_in_s": 1500.0, **changes}
         assert self._peer is not None
         self._peer.sendall(state_line(CitizenState(language=language, **told)))  # type: ignore[arg-type]  # a test names a language
 
@@ -209,12 +210,83 @@ def test_a_reader_finds_every_control_in_each_language_and_a_refusal_is_told(
             wait_for(lambda: ("label", refusal) not in heard(), 30, "an open page again")  # noqa: B023
 
 
+def test_payment_mode_is_told_with_its_time_in_each_language(site: Site, tmp_path: Path) -> None:
+    machine = site.pc(3)
+    with door_of(machine) as door, kiosk(machine, START) as seat, read_aloud(machine, seat) as heard:
+        door.welcome()
+        for language, name, opened, soon, over in (
+            ("it", "Pagamento", "Ora puoi pagare:", "Le pagine per il pagamento stanno", "Il tempo per il"),
+            ("en", "Payment", "You can pay now:", "The pages for your payment are", "The time for your"),
+            ("ro", "Plată", "Acum poți plăti:", "Paginile pentru plată se închid", "Timpul pentru plată"),
+        ):
+
+            def is_said(begin: str, box: str = "") -> bool:
+                names = [name for _, name in heard()]
+                boxes = [one for one in names if one.startswith(f"{name}: ")]
+                return any(one.startswith(begin) for one in names) and (
+                    any(one.endswith(box) for one in boxes) if box else not boxes
+                )
+
+            door.tell(language, paying_until_s=since_boot() + 239)
+            wait_for(lambda: is_said(opened, "4 min"), 20, f"{opened} in {language}")  # noqa: B023
+            seat.picture(tmp_path / f"{language}-open.png")
+            door.tell(language, paying_until_s=since_boot() + 20)
+            wait_for(lambda: is_said(soon, " s"), 20, f"{soon} in {language}")  # noqa: B023
+            seat.picture(tmp_path / f"{language}-soon.png")
+            door.tell(language)
+            wait_for(lambda: is_said(over), 20, f"{over} in {language}")  # noqa: B023
+            seat.picture(tmp_path / f"{language}-over.png")
+            door.tell(language, state="wiping")
+            wait_for(lambda: not is_said(over), 20, f"nothing of it in {language} for the next")  # noqa: B023
+
+        door.tell("it", paying_until_s=since_boot() + 5)
+        wait_for(lambda: any(name.startswith("Pagamento: ") for _, name in heard()), 20, "an open mode")
+        wait_for(lambda: not any("agamento" in name for _, name in heard()), 20, "its end by the bar's count")
+
+
+def test_who_has_no_mouse_starts_with_return_wherever_the_keyboard_was(site: Site, tmp_path: Path) -> None:
+    machine = site.pc(3)
+    with door_of(machine) as door, kiosk(machine, START) as seat, unit(machine):
+        door.welcome()
+        for before in ("lab-ground", WINDOW, "Servizi per i cittadini"):
+            door.tell(state="wiping", ends_in_s=None)
+            if before == WINDOW:
+                seat.key("F9")
+            else:
+                seat.run("xdotool", "search", "--name", f"^{before}", "windowactivate")
+            focus(seat, before)
+            door.tell(state="available", ends_in_s=None)
+            starts(seat, door)
+            seat.picture(tmp_path / f"{before}.png")
+        for _ in range(5):  # a bar that is just coming up, on a window manager that hardly knows it
+            before_it = machine.pid_of(UNIT)
+            machine.run(["systemctl", "kill", "--signal=KILL", UNIT])
+            machine.successor(UNIT, before_it)
+            door.welcome()
+            door.tell(state="available", ends_in_s=None)
+            starts(seat, door)
+        for there in (WINDOW, "lab-ground", WINDOW):  # F9 leads to the bar and back all the same
+            seat.key("F9")
+            focus(seat, there)
+        seat.key("Return")
+        assert door.asked() == {"ask": "help"}
+
+
+def starts(seat: Kiosk, door: Door) -> None:
+    """Return, pressed when the free PC's ground has had the keyboard for a while, begins a session."""
+    focus(seat, "lab-ground")
+    time.sleep(0.5)
+    focus(seat, "lab-ground")
+    seat.key("Return")
+    assert door.asked() == {"ask": "start", "value": "it"}
+
+
 @contextmanager
-def read_aloud(machine: Machine, seat: Kiosk) -> Iterator[Any]:
+def read_aloud(machine: Machine, seat: Kiosk, **environment: str) -> Iterator[Any]:
     """The bar on an accessibility bus, and a way to ask what a screen reader finds in it."""
     bus = "/home/kiosk/bus"
     start = f"printenv DBUS_SESSION_BUS_ADDRESS >{bus}; exec /opt/lab-agent/bin/python -I -m agent.citizen"
-    env = {**seat.environment, "LAB_DOOR": DOOR}
+    env = {**seat.environment, "LAB_DOOR": DOOR, **environment}
     with machine.popen(["dbus-run-session", "--", "sh", "-c", start], user="kiosk", env=env):
         there = machine.root / bus.lstrip("/")
         wait_for(lambda: there.exists() and there.read_text().strip(), 30, "a bus")

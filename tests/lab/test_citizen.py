@@ -10,7 +10,7 @@ import pytest
 
 from tests.lab.grabs import ALT, CONTROL, FREE, TAKEN, chord
 from tests.lab.rig.host import say
-from tests.lab.screen import BLACK, GROUND, RED, SIZE, WHITE, YELLOW, Colour, Screen
+from tests.lab.screen import BLACK, GROUND, RED, SIZE, WHITE, YELLOW, Colour, Screen, is_loud
 from tests.lab.site import Site, wait_for, wait_to_see
 from tests.lab.www import Web, web
 
@@ -54,11 +54,6 @@ def screen(site: Site, portale: Web) -> Iterator[Screen]:
         yield Screen(machine)
     finally:
         (machine.root / "etc/hosts").write_text(before)
-
-
-def is_loud(screen: Screen) -> bool:
-    """Whether the bar says something in yellow: what the citizen has just done needs a word."""
-    return any(screen.stretches(y, YELLOW, 2) for y in range(18, 40, 2))
 
 
 def test_a_visit_from_power_on_to_the_proof(site: Site, screen: Screen, portale: Web, tmp_path: Path) -> None:

@@ -17,9 +17,11 @@ from typing import Any
 
 import pytest
 
+from agent.clock import since_boot
 from tests.lab.kiosk import ADDRESS_BAR, PIXEL
 from tests.lab.rig import Machine
 from tests.lab.rig.host import say, wait_until
+from tests.lab.screen import Screen, is_loud
 from tests.lab.site import Site, wait_for
 from tests.lab.www import Web, web
 
@@ -62,6 +64,16 @@ class Seat:
     def is_open(self) -> bool:
         """As the controller knows it."""
         return self.site.row(self.machine.name).get("payment_until") is not None
+
+    def told_until(self) -> float | None:
+        """When payment mode closes, as the PC's enforcer tells the session bar; None while it is closed."""
+        knock = (
+            "import socket; link = socket.socket(socket.AF_UNIX);"
+            "link.connect('/run/lab-agent/citizen.sock'); print(link.recv(4096).decode())"
+        )
+        told = json.loads(self.machine.run(["python3", "-c", knock]).stdout)
+        until: float | None = told.get("paying_until_s")
+        return until
 
     def titles(self) -> list[str]:
         """Of the windows in sight."""
@@ -184,6 +196,10 @@ def test_a_banks_page_opens_for_the_operators_word_and_is_shut_with_the_session(
     open_until_reached(seat)
     wait_for(lambda: seat.pixel() == seat.banca.colour, 20, "the bank's page on the screen")
     seat.picture(tmp_path / "paying.png")
+    screen, until = Screen(seat.machine), seat.told_until()
+    assert until is not None
+    assert 0 < until - since_boot() <= 60
+    assert is_loud(screen), "a minute is the last one"
     assert seat.proxy() == "200"
     assert seat.is_open()
     assert "payment" in seat.site.labctl("status").stdout
@@ -191,13 +207,23 @@ def test_a_banks_page_opens_for_the_operators_word_and_is_shut_with_the_session(
 
     seat.payment("close")
     assert not seat.is_open()
+    assert seat.told_until() is None
+    seat.picture(tmp_path / "over.png")
     assert seat.proxy() == FILTERED
     assert f".{BANCA}" not in seat.allowed()
+
+    assert "is open on" in seat.payment("open", "--minutes", "3", "--why", "prova")
+    until = seat.told_until()
+    assert until is not None
+    assert 100 < until - since_boot() <= 180
+    seat.picture(tmp_path / "open.png")
+    seat.payment("close")
 
     seat.opens()
     assert seat.proxy() == "200"
     seat.site.labctl("session", "end", seat.machine.name)
     wait_for(lambda: not seat.is_open(), 20, "the payment mode's end with the session")
+    assert seat.told_until() is None
     assert seat.proxy() == FILTERED
     assert "no session is under way" in seat.payment("open", "--minutes", "1", "--why", "prova", check=False)
     seat.site.labctl("session", "start", seat.machine.name)
@@ -207,7 +233,7 @@ def test_a_banks_page_opens_for_the_operators_word_and_is_shut_with_the_session(
 
 
 @pytest.mark.long
-def test_it_shuts_by_itself_while_the_cable_is_cut(seat: Seat) -> None:
+def test_it_shuts_by_itself_while_the_cable_is_cut(seat: Seat, tmp_path: Path) -> None:
     open_until_reached(seat)
     seat.opens()
     opened = time.monotonic()
@@ -216,6 +242,8 @@ def test_it_shuts_by_itself_while_the_cable_is_cut(seat: Seat) -> None:
     assert seat.proxy() != FILTERED
     wait_for(lambda: f".{BANCA}" not in seat.allowed(), 180, "the end of the minute")
     took = time.monotonic() - opened
+    seat.picture(tmp_path / "over.png")
+    assert seat.told_until() is None
     assert took > 50, "the minute was the citizen's"
     wait_for(lambda: seat.proxy() == FILTERED, 30, "a proxy that refuses")
     say(f"a minute's payment mode was shut by the PC alone, its cable cut, {took:.1f} s after it was opened")

@@ -294,6 +294,12 @@ def test_memory_cap_holds(lab: Lab) -> None:
     lab.remove("pc-03")
 
 
+def test_a_pc_with_one_core(lab: Lab) -> None:
+    weak = lab.start("pc-03", cpus="0")
+    assert weak.run(["systemd-run", "--wait", "--pipe", "-q", "nproc"]).stdout.strip() == "1"
+    lab.remove("pc-03")
+
+
 def test_another_release_beside_the_others(lab: Lab) -> None:
     try:
         base.find("trixie")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable, Iterator
 
-from tests.lab.breakouts.pages import BROKEN, MARKUP, SCRIPTS, slug
-from tests.lab.breakouts.table import Attempt, Escape, Seat
+from tests.lab.breakouts.pages import BROKEN, HEADERS, MARKUP, SCRIPTS, SECURE_SCRIPTS, slug
+from tests.lab.breakouts.table import SECURE, Attempt, Escape, Seat
 from tests.lab.breakouts.windows import clicked_out
-from tests.lab.breakouts.world import INSIDE, OUTSIDE
+from tests.lab.breakouts.world import INSIDE, LIKE, OUTSIDE
 
 START = "/var/lib/lab-agent/start"
 _VIEWER = "mhjfbmdgcfjbbpaeojofohoefgiehjai"
@@ -40,6 +40,10 @@ def _addresses() -> Iterator[Attempt]:
         "by its address as one number": lambda seat: (
             f"http://{int(ipaddress.IPv4Address(seat.world.outside))}/number"
         ),
+        "by its address in the new form": lambda seat: f"http://[::ffff:{seat.world.outside}]/six",
+        "by a name with more before the allowed one": lambda _: f"http://{LIKE[0]}/more",
+        "by a name with the allowed one before it": lambda _: f"http://{LIKE[1]}/before",
+        "by a name with a letter for a dot": lambda _: f"http://{LIKE[2]}/letter",
         "on another port": lambda _: f"http://{OUTSIDE}:8080/port",
         "over TLS": lambda _: f"https://{OUTSIDE}/tls",
     }
@@ -50,6 +54,8 @@ def _addresses() -> Iterator[Attempt]:
         ("a file of the PC", "file:///etc/os-release", "os-release"),
         ("a folder beyond the start page", f"file://{START}/it.html/../../../../../etc/", "Index of /etc"),
         ("a folder, written in code", f"file://{START}/%2e%2e/%2e%2e/%2e%2e/%2e%2e/etc/", "Index of /etc"),
+        ("a file by its path alone", "/etc/os-release", "os-release"),
+        ("a folder, with more slashes", "file://///etc/", "Index of /etc"),
         ("a folder of a host's", "file://localhost/etc/", "Index of /etc"),
         ("what the kernel tells", "file:///proc/version", "version"),
         ("a page in the address", f"data:text/html,<title>{BROKEN}</title>", BROKEN),
@@ -69,6 +75,9 @@ def _source(seat: Seat) -> bool:
 def _own_pages() -> Iterator[Attempt]:
     for address, title in (
         ("chrome://settings", ("Settings", "Impostazioni")),
+        ("about:settings", ("Settings", "Impostazioni")),
+        ("chrome:settings", ("Settings", "Impostazioni")),
+        ("chrome://password-manager", ("Password Manager", "Gestore delle password")),
         ("chrome://flags", ("Experiments",)),
         ("chrome://version", ("About Version", "Informazioni")),
         ("chrome://policy", ("Policies", "Criteri")),
@@ -122,6 +131,13 @@ def _exits() -> Iterator[Attempt]:
                 *("what pages fetch", name, OUTSIDE_HEARD, clicked_out(page) if click else _opened(page)),
                 fresh="window" in name,
             )
+    for name in HEADERS:
+        yield Attempt(
+            *("what pages fetch", f"by a header, {name}", OUTSIDE_HEARD, _opened(f"header/{slug(name)}"))
+        )
+    for name in SECURE_SCRIPTS:
+        escapes = _opened(f"script/{slug(name)}")
+        yield Attempt("what pages fetch", name, OUTSIDE_HEARD, escapes, fresh=True, flags=SECURE)
 
 
 def _opened(page: str) -> Escape:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
 from tests.lab.breakouts.pages import title
-from tests.lab.breakouts.table import GREEN, MIDDLE, STRIP, Attempt, Escape, Seat
-from tests.lab.kiosk import SIZE
+from tests.lab.breakouts.table import BACK_S, GREEN, MIDDLE, STRIP, Attempt, Escape, Seat
+from tests.lab.kiosk import BAR_HEIGHT, SIZE
+from tests.lab.rig.host import wait_until
 
+TAB, MENU = (110, BAR_HEIGHT + 20), (SIZE[0] - 20, BAR_HEIGHT + 63)
+"""Of Chromium's maximised window: its first tab, and the three dots."""
+_NONE = "a screen without a browser for long"
 RIGHT = (SIZE[0] - 60, SIZE[1] - 120)
 LETTERS, DIGITS = string.ascii_lowercase, string.digits
 FUNCTION = tuple(f"F{number}" for number in range(1, 13))
@@ -22,7 +27,7 @@ NAMED = (
 )
 LAST = ("w", "q", "F4", "BackSpace", "Return")
 """Close what the others are tried on, where they may."""
-MODIFIERS = ("ctrl", "ctrl+shift", "alt", "shift", "ctrl+alt", "super", "")
+MODIFIERS = ("ctrl", "ctrl+shift", "alt", "alt+shift", "shift", "ctrl+alt", "super", "")
 ALLOWED = {"ctrl+p"}
 """Citizens print (class "print dialogs")."""
 AT_HOME = (title("start"), "Servizi per i cittadini", "lab-bar")
@@ -41,8 +46,20 @@ def attempts() -> Iterator[Attempt]:
     """All of them."""
     for chord in ("F12", "ctrl+shift+i", "ctrl+shift+j", "ctrl+shift+c"):
         yield Attempt("developer tools", chord, "the page's insides", _tools(chord), fresh=True)
+    yield Attempt("developer tools", "by the page's menu", "the page's insides", _inspected, fresh=True)
     for chord in ("ctrl+w", "ctrl+F4", "ctrl+shift+w", "alt+F4"):
         yield Attempt("keys", chord, "a screen without a browser", _closes(chord), fresh=True)
+    yield Attempt(
+        *("keys", "the page's source, by its menu", "the browser's insides"),
+        by_menu("start", "v", "view-source:"),
+        fresh=True,
+    )
+    for lock in ("Caps_Lock", "Num_Lock"):
+        yield Attempt(
+            "keys", f"ctrl+h with {lock}", "the browser's insides", _locked(lock, "ctrl+h"), fresh=True
+        )
+    yield Attempt("keys", "the tab closed by the mouse", _NONE, _loses(_middle_click), fresh=True, desk=True)
+    yield Attempt("keys", "the browser's menu, exit", _NONE, _loses(_exit), fresh=True, desk=True)
     for chord, titles in (
         ("ctrl+u", ("view-source:",)),
         ("ctrl+h", ("History", "Cronologia")),
@@ -175,6 +192,70 @@ def _dragged(modifier: str, button: int) -> Escape:
             hand.run("xdotool", "mousemove", str(x - 40 * step), str(y - 40 * step))
         hand.run("xdotool", "mouseup", str(button), "keyup", modifier)
         return seat.wait(lambda: geometry(seat) != before)
+
+    return escapes
+
+
+def by_menu(page: str, key: str, *titles: str) -> Escape:
+    """Press the right button on a page and then a letter; whether a window of such a title comes."""
+
+    def escapes(seat: Seat) -> bool:
+        _menu(seat, page, key)
+        return seat.shows(*titles)
+
+    return escapes
+
+
+def _menu(seat: Seat, page: str, key: str) -> None:
+    seat.open(page)
+    seat.screen.click(*MIDDLE, button=3)
+    time.sleep(1)
+    seat.screen.key(key)
+
+
+def _inspected(seat: Seat) -> bool:
+    _menu(seat, "start", "n")
+    return seat.wait(lambda: seat.screen.pixels(RIGHT) != [GREEN] or window(seat, "DevTools"))
+
+
+def _locked(lock: str, chord: str) -> Escape:
+    """With CapsLock or NumLock on; xdotool would clear them by itself."""
+
+    def escapes(seat: Seat) -> bool:
+        seat.clicked("start")
+        *held, key = chord.split("+")
+        seat.screen.run("xdotool", "key", lock, *(part for one in held for part in ("keydown", one)))
+        seat.screen.run("xdotool", "key", key, *(part for one in held for part in ("keyup", one)))
+        try:
+            return seat.shows("History", "Cronologia")
+        finally:
+            seat.screen.run("xdotool", "key", lock)
+
+    return escapes
+
+
+def _middle_click(seat: Seat) -> None:
+    seat.screen.click(*TAB, button=2)
+
+
+def _exit(seat: Seat) -> None:
+    seat.screen.click(*MENU)
+    time.sleep(1)
+    seat.screen.key("x")
+
+
+def _loses(act: Callable[[Seat], None]) -> Escape:
+    """Whether the browser goes and no other comes in its place."""
+
+    def is_there(seat: Seat) -> bool:
+        return bool(window(seat, "Dentro"))
+
+    def escapes(seat: Seat) -> bool:
+        assert seat.screen.shows("Dentro", 20)
+        act(seat)
+        return seat.wait(lambda: not is_there(seat)) and not wait_until(
+            lambda: is_there(seat), timeout=BACK_S if seat.locked else 2.0, every=0.2
+        )
 
     return escapes
 

@@ -6,7 +6,7 @@ on the same screen. The bar has to be back, whole, within seconds.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from tests.lab.breakouts.desk import Desk
 from tests.lab.breakouts.table import Attempt, Escape, Seat
@@ -40,6 +40,27 @@ for window in found.stdout.split():
     it.{act}
 display.sync()
 """
+_UNSEEN = """
+import ctypes, time
+x = ctypes.CDLL("libX11.so.6")
+x.XOpenDisplay.restype = ctypes.c_void_p
+x.XDefaultRootWindow.argtypes = x.XFlush.argtypes = (ctypes.c_void_p,)
+x.XDefaultRootWindow.restype = x.XCreateWindow.restype = ctypes.c_ulong
+display = x.XOpenDisplay(None)
+attributes = (ctypes.c_ulong * 14)()
+override = ctypes.c_int.from_address(ctypes.addressof(attributes) + 88)
+override.value = 1
+x.XCreateWindow.argtypes = (
+    ctypes.c_void_p, ctypes.c_ulong, ctypes.c_int, ctypes.c_int, ctypes.c_uint, ctypes.c_uint, ctypes.c_uint,
+    ctypes.c_int, ctypes.c_uint, ctypes.c_void_p, ctypes.c_ulong, ctypes.c_void_p,
+)
+root = x.XDefaultRootWindow(display)
+window = x.XCreateWindow(display, root, 0, 0, 1280, 56, 0, 0, 2, None, 1 << 9, ctypes.byref(attributes))
+x.XMapRaised.argtypes = (ctypes.c_void_p, ctypes.c_ulong)
+x.XMapRaised(display, window)
+x.XFlush(display)
+time.sleep(600)
+"""
 
 
 def attempts() -> Iterator[Attempt]:
@@ -52,6 +73,8 @@ def attempts() -> Iterator[Attempt]:
         yield _attempt(name, _started("python3", "-c", _WINDOW.format(kind=kind, before=before, after=after)))
     for name, command in COMMANDS.items():
         yield _attempt(name, _started("sh", "-c", f'bar=$(xdotool search --name "^lab-bar$"); {command}'))
+    for name, argv in HANDS.items():
+        yield _attempt(name, _started(*argv, lost=Desk.loses_hand))
     for name, (title, act) in OTHERS.items():
         yield _attempt(name, _started("python3", "-c", _FOREIGN.format(title=title, act=act)))
     yield Attempt(
@@ -111,6 +134,27 @@ OTHERS = {
     ),
 }
 """What a program asks the window manager to do with another's window: its title, and GDK's words."""
+_SHAPED = """
+import ctypes, subprocess
+x, shapes = ctypes.CDLL("libX11.so.6"), ctypes.CDLL("libXext.so.6")
+x.XOpenDisplay.restype = ctypes.c_void_p
+x.XSync.argtypes = (ctypes.c_void_p, ctypes.c_int)
+shapes.XShapeCombineRectangles.argtypes = (
+    ctypes.c_void_p, ctypes.c_ulong, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_void_p, ctypes.c_int,
+    ctypes.c_int, ctypes.c_int,
+)
+display = x.XOpenDisplay(None)
+found = subprocess.run(["xdotool", "search", "--onlyvisible", "--name", "^lab-bar$"], stdout=-1)
+for window in found.stdout.split():
+    shapes.XShapeCombineRectangles(display, int(window), {kind}, 0, 0, None, 0, 0, 0)
+x.XSync(display, 0)
+"""
+HANDS = {
+    "its shape taken away": ("python3", "-c", _SHAPED.format(kind=0)),
+    "its ear for the mouse taken away": ("python3", "-c", _SHAPED.format(kind=2)),
+    "a window over it that nobody sees": ("python3", "-c", _UNSEEN),
+}
+"""What a program does so that clicks no longer come to the bar."""
 PAGES_THAT_COVER = {
     "a page in full screen": "full",
 }
@@ -150,12 +194,12 @@ def _drag(seat: Seat, start: Place, end: Place) -> None:
     hand.run("xdotool", "mouseup", "1")
 
 
-def _started(*argv: str) -> Escape:
+def _started(*argv: str, lost: Callable[[Desk], bool] = Desk.loses_bar) -> Escape:
     def escapes(seat: Seat) -> bool:
         assert isinstance(seat, Desk)
         assert seat.screen
         seat.start(*argv)
-        return seat.loses_bar()
+        return lost(seat)
 
     return escapes
 

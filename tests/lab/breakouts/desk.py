@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.lab.breakouts.table import FREE_RC, Seat
+from tests.lab.breakouts.table import BACK_S, FREE_RC, Seat
 from tests.lab.breakouts.world import INSIDE
 from tests.lab.kiosk import BAR_HEIGHT, SIZE, Kiosk, kiosk
 from tests.lab.rig import Machine, RigError
@@ -27,8 +27,6 @@ BACKGROUND = (16, 35, 58)
 """The bar's, where nothing is written."""
 PLACES = ((SIZE[0] // 2 - 60, 4), (SIZE[0] // 2 - 60, BAR_HEIGHT - 4), (2, 2), (SIZE[0] - 3, 2))
 """Where nothing is ever written on the bar: in the middle and at its corners."""
-BACK_S = 15.0
-"""A bar that is not back by then is lost. It takes a second; the test's machine is shared."""
 
 _IMPLANT = Path(__file__).with_name("implant.py").read_text()
 _IMPLANT_AT, _HOOK = "/etc/breakouts.py", "/etc/chromium.d/breakouts"
@@ -131,6 +129,20 @@ class Desk(Seat):
         return self.wait(lambda: not self.has_bar()) and not wait_until(
             self.has_bar, timeout=BACK_S if self.locked else 2.0, every=0.2
         )
+
+    def loses_hand(self) -> bool:
+        """Whether the mouse over the bar is another window's within the patience, and stays so."""
+        return self.wait(lambda: not self._has_hand()) and not wait_until(
+            self._has_hand, timeout=BACK_S if self.locked else 2.0, every=0.2
+        )
+
+    def _has_hand(self) -> bool:
+        x, y = map(str, PLACES[0])
+        hit = ("xdotool", "mousemove", x, y, "getmouselocation", "--shell")
+        said = dict(line.split("=") for line in self.screen.run(*hit, check=False).split())
+        # The window itself or, inside what a window manager put around it, its child.
+        told = self.screen.run("xwininfo", "-children", "-id", said.get("WINDOW", "0"), check=False)
+        return '"lab-bar"' in told and "the root window" not in told.partition("\n\n")[0]
 
     def _is_bar_on(self, screen: Kiosk) -> bool:
         return all(pixel == BACKGROUND for pixel in screen.pixels(*PLACES))

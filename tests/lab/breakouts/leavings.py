@@ -67,7 +67,7 @@ for end in (0, 1, 2): os.close(end)
 {act}
 while True: time.sleep(60)
 """
-_PLACES = "/tmp /var/tmp /dev/shm /run/lock /home/kiosk /dev/mqueue"
+_PLACES = "/tmp /var/tmp /dev/shm /run/lock /home/kiosk /home/kiosk/Downloads /dev/mqueue"
 
 
 def attempts() -> Iterator[Attempt]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from tests.lab.breakouts.world import ADDRESS, OUTSIDE, Page
 
 _OUT = f"http://{OUTSIDE}"
@@ -29,10 +31,29 @@ SCRIPTS = {
     "another window": f"document.onclick=function(){{window.open('{_OUT}/window')}}",
     "form that sends itself": f"document.body.innerHTML=\"<form method=post action='{_OUT}/form'></form>\";"
     "document.forms[0].submit()",
+    "WebRTC by a relay": "var p=new RTCPeerConnection({iceTransportPolicy:'relay',iceServers:[{urls:'turn:"
+    + ADDRESS
+    + ":8443?transport=tcp',username:'x',credential:'x'}]});"
+    "p.createDataChannel('x');p.createOffer().then(function(o){p.setLocalDescription(o)})",
+    "location that the site sends on": "location='/away'",
+    "fetch that the site sends on": "fetch('/away',{mode:'no-cors'})",
     "frame by script": "var f=document.createElement('iframe');f.src='about:blank';"
     f"document.body.append(f);f.contentWindow.location='{_OUT}/frame'",
 }
 """Name and script. A page whose script waits for a click is clicked."""
+SECURE_SCRIPTS = {
+    "WebTransport": f"new WebTransport('https://{OUTSIDE}:443/transport')",
+    "service worker": "navigator.serviceWorker.register('/worker.js')",
+}
+"""The same, of what only pages with a certificate may do."""
+HEADERS = {
+    "preload": {"Link": f"<{_OUT}/link>; rel=preload; as=image"},
+    "refresh": {"Refresh": f"0;url={_OUT}/header"},
+    "what the page must not, reported": {
+        "Content-Security-Policy": f"img-src 'none'; report-uri {_OUT}/report"
+    },
+}
+"""Name and what the allowed site says besides its page."""
 
 MARKUP = {
     "frame": f"<iframe src='{_OUT}/iframe'></iframe>",
@@ -55,6 +76,9 @@ MARKUP = {
     "subtitles": f"<video><track default kind=captions src='{_OUT}/track.vtt'></video>",
     "page ahead of time": "<script type=speculationrules>"
     f'{{"prefetch":[{{"source":"list","urls":["{_OUT}/speculation"]}}]}}</script>',
+    "picture that the site sends on": "<img src=/away>",
+    "frame that the site sends on": "<iframe src=/away></iframe>",
+    "form that the site sends on": "<form action=/away></form><script>document.forms[0].submit()</script>",
     "picture in SVG": f"<svg><image href='{_OUT}/svg' width=9 height=9 /></svg>",
 }
 """Name and markup."""
@@ -117,6 +141,7 @@ CAPABILITIES = {
     "a USB device": _ASKED.format("navigator.usb.requestDevice({filters:[]})"),
     "a keyboard or mouse of its own": _ASKED.format("navigator.hid.requestDevice({filters:[]})"),
     "a serial port": _ASKED.format("navigator.serial.requestPort()"),
+    "a Bluetooth device": _ASKED.format("navigator.bluetooth.requestDevice({acceptAllDevices:true})"),
     "the screen": _ASKED.format("navigator.mediaDevices.getDisplayMedia()"),
 }
 """Name and an expression: a promise of whether the page gets it, or may ask for it."""
@@ -172,8 +197,15 @@ _BODIES = {
         for name, text in CAPABILITIES.items()
     },
     "file": _CHOOSER.format(""),
+    "link": "<a href=/download/elenco.bin style='display:block;height:100vh'></a>",
+    "picture": "<img src='data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA='"
+    " style='width:100vw;height:100vh'>",
     "folder": _CHOOSER.format("webkitdirectory"),
-    **{f"script/{slug(name)}": f"<script>{text}</script>" for name, text in SCRIPTS.items()},
+    **{
+        f"script/{slug(name)}": f"<script>{text}</script>"
+        for name, text in (SCRIPTS | SECURE_SCRIPTS).items()
+    },
+    **{f"header/{slug(name)}": "<img src=/picture>" for name in HEADERS},
     **{f"markup/{slug(name)}": text for name, text in MARKUP.items()},
 }
 
@@ -183,17 +215,20 @@ def title(name: str) -> str:
     return f"Dentro {name}"
 
 
-def _page(name: str, body: str) -> Page:
+def _page(name: str, body: str, headers: Mapping[str, str] | None = None) -> Page:
     """A page in one plain colour that does one thing."""
     return (
         "text/html",
-        {},
+        headers or {},
         f"<!doctype html><html lang='it'><meta charset='utf-8'><title>{title(name)}</title>"
         f"<body style='margin:0;background:#1e7d32;height:100vh'>{body}</body></html>",
     )
 
 
+_SAID = {f"header/{slug(name)}": said for name, said in HEADERS.items()}
 PAGES: dict[str, Page] = {
-    **{f"/{name}": _page(name, body) for name, body in _BODIES.items()},
+    **{f"/{name}": _page(name, body, _SAID.get(name)) for name, body in _BODIES.items()},
+    "/away": ("text/html", {"Location": f"{_OUT}/away"}, ""),
+    "/worker.js": ("text/javascript", {}, f"fetch('{_OUT}/service',{{mode:'no-cors'}})"),
     **DOWNLOADS,
 }

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from tests.lab.breakouts.table import Attempt, Escape, Seat
-from tests.lab.breakouts.world import ADDRESS, INSIDE, OUTSIDE
+from tests.lab.breakouts.world import ADDRESS, INSIDE, LIKE, OUTSIDE
 from tests.lab.kiosk import DISPLAY
 
 _CONNECT = "import socket; socket.create_connection(({host!r}, {port}), 3)"
@@ -47,6 +47,11 @@ elif sys.argv[2]:
 """Ends well when it gets to the address, through the proxy in the second argument if there is any."""
 _OWN = ("--user", "--map-root-user", "--mount")
 _LAID = "mount -t tmpfs none /etc/chromium/policies 2>/dev/null || mount -t tmpfs none /etc/chromium"
+_SET_UP = "cupsctl --debug-logging"
+_POWER = (
+    "busctl call org.freedesktop.login1 /org/freedesktop/login1 org.freedesktop.login1.Manager CanPowerOff"
+    " | grep -q yes"
+)
 _UNIX = "import socket; s = socket.socket(1, 1); s.connect({path!r})"
 
 
@@ -144,6 +149,11 @@ def _lan() -> Iterator[Attempt]:
         ("through the proxy, the neighbour", lambda seat: f"http://{neighbour(seat)}:7443/v1/exchange"),
         ("through the proxy, a host that is not listed", lambda _: f"http://{OUTSIDE}/by-proxy"),
         ("through the proxy, a tunnel to ssh", lambda seat: f"https://{server(seat)}:22/"),
+        ("through the proxy, a tunnel to another port", lambda _: f"https://{INSIDE}:2222/"),
+        ("through the proxy, the allowed host as a user name", lambda _: f"http://{INSIDE}@{OUTSIDE}/user"),
+        ("through the proxy, a name with more before it", lambda _: f"http://{LIKE[0]}/more"),
+        ("through the proxy, a name with more behind it", lambda _: f"http://{LIKE[1]}/behind"),
+        ("through the proxy, this PC's own services", lambda _: "http://localhost:7443/v1/exchange"),
     ):
         yield row(name, _by_proxy(url))
 
@@ -170,6 +180,7 @@ def _doors() -> Iterator[Attempt]:
 
     for name, path in (
         ("the enforcer's socket", "/run/lab-agent/enforcer.sock"),
+        ("the session bar's socket", "/run/lab-agent/citizen.sock"),
         ("systemd's private socket", "/run/systemd/private"),
         ("the system's bus", "/run/dbus/system_bus_socket"),
         ("names of the LAN by avahi", "/run/avahi-daemon/socket"),
@@ -186,9 +197,11 @@ def _doors() -> Iterator[Attempt]:
         yield row(name, "the agent, the controller", tcp(host, port))
     for name, argv in (
         ("a unit of its own by D-Bus", ("systemd-run", "--quiet", "--wait", "--no-ask-password", "true")),
+        ("the PC switched off by D-Bus", ("sh", "-c", _POWER)),
         ("what the journal holds", ("sh", "-c", 'test -n "$(journalctl -n1 -o cat)"')),
         ("a printer of its own", ("lpadmin", "-p", "breakouts", "-E", "-v", "file:/dev/null")),
-        ("how printing is set up", ("cupsctl", "--debug-logging")),
+        # Twice: cupsd may just be starting anew after the row before.
+        ("how printing is set up", ("sh", "-c", f"{_SET_UP} || {{ sleep 5; {_SET_UP}; }}")),
         ("the agent's own command", ("lab-agent", "plan")),
     ):
         yield row(name, "root, or what others said", _runs(*argv))
@@ -242,6 +255,7 @@ def _tampering() -> Iterator[Attempt]:
         ("the packet filter", ("nft", "list", "ruleset")),
         ("stop the agent", (*control, "lab-agent")),
         ("stop the log", (*control, "systemd-journald")),
+        ("a signal to the agent's other half", ("pkill", "-CONT", "-u", "lab-agent")),
         ("a signal to the service manager", ("kill", "-0", "1")),
         ("the time zone of all", ("timedatectl", "--no-ask-password", "set-timezone", "Europe/Rome")),
         ("who sets the clock", ("timedatectl", "--no-ask-password", "set-ntp", "true")),

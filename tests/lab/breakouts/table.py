@@ -20,6 +20,9 @@ CONTROL_S = 30.0
 QUIET_S = 2.0
 """The least time in which a locked PC must show no sign of it; otherwise twice what the control took."""
 
+BACK_S = 15.0
+"""A bar or a browser that is not back by then is lost. It takes seconds; the test's machine is shared."""
+
 STRIP = (SIZE[0] // 2, 12)
 MIDDLE = (SIZE[0] // 2, SIZE[1] // 2)
 GREEN = (30, 125, 50)

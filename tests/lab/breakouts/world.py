@@ -13,6 +13,8 @@ from tests.lab.rig.host import wait_until
 
 SERVE = Path(__file__).with_name("serve.py").read_text()
 INSIDE, OUTSIDE = "portale.test", "fuori.test"
+LIKE = (f"non{INSIDE}", f"{INSIDE}.{OUTSIDE}", INSIDE.replace(".", "a") + ".test")
+"""Names that look like the allowed one and lead to the site that is not."""
 ADDRESS = "OUTSIDE-ADDRESS"
 """In a page or a flag: the outside site's address."""
 Page = tuple[str, Mapping[str, str], str]
@@ -57,7 +59,7 @@ def known(machine: Machine, here: World) -> Iterator[None]:
     """The PC has both names in its /etc/hosts, in place of a DNS."""
     hosts = machine.root / "etc/hosts"
     before = hosts.read_text()
-    hosts.write_text(f"{before}{here.inside} {INSIDE}\n{here.outside} {OUTSIDE}\n")
+    hosts.write_text(f"{before}{here.inside} {INSIDE}\n{here.outside} {OUTSIDE} {' '.join(LIKE)}\n")
     try:
         yield
     finally:

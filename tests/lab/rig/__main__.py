@@ -45,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--release", help="its Debian release, if not the lab's")
     add.add_argument("--disk", default="2G", help="size of its disk (2G)")
     add.add_argument("--memory", default="", help="cap on its memory, e.g. 4G")
+    add.add_argument("--cpus", default="", help="the host's processors that it runs on, e.g. 0")
     add = commands.add_parser("down", help="remove the lab; the base trees stay")
     add.add_argument("--keep-disks", action="store_true", help="the machines' disks stay too")
     commands.add_parser("clean", help="remove the lab and the base trees")
@@ -129,7 +130,7 @@ def _one_machine(args: argparse.Namespace) -> None:
     match args.command:
         case "start":
             base.build(args.release or lab.release, args.bases)
-            lab.start(name, release=args.release, disk=args.disk, memory=args.memory)
+            lab.start(name, release=args.release, disk=args.disk, memory=args.memory, cpus=args.cpus)
         case "exec":
             lab.machine(name).become(args.argv, user=args.user)
         case "shell":

@@ -117,6 +117,7 @@ class Lab:
         release: str | None = None,
         disk: str = DISK,
         memory: str = "",
+        cpus: str = "",
         address: str | None = None,
         app_layer: Path | None = None,
         binds: Mapping[str, str] | None = None,
@@ -127,14 +128,15 @@ class Lab:
 
         All but `name` counts at its first start only; later ones power it on as it was. `files` (absolute
         path -> text, bytes, File or Link) are on its disk before the first boot; `disk` is the size of that
-        disk and `memory` a cap on all its memory ("64M", "4G"); `app_layer` stands in for the lab's own;
+        disk, `memory` a cap on all its memory ("64M", "4G") and `cpus` the host's processors that it runs on
+        ("0" for a PC with one core); `app_layer` stands in for the lab's own;
         `binds` shows host directories inside, read-only. A warning is printed when the machine is up but
         degraded.
         """
         with lock(self._lock, shared=True):
             self._prepare()
             machine = Machine(self.site, name)
-            new = self._define(machine, files, release, disk, memory, address, app_layer, binds)
+            new = self._define(machine, files, release, disk, memory, cpus, address, app_layer, binds)
             machine.switch_on()
             if wait:
                 state = machine.wait_running(timeout)
@@ -174,6 +176,7 @@ class Lab:
         release: str | None,
         disk: str,
         memory: str,
+        cpus: str,
         address: str | None,
         app_layer: Path | None,
         binds: Mapping[str, str] | None,
@@ -201,6 +204,7 @@ class Lab:
                 nics=(Nic("eth0", "br0", address or f"{self.network.net}.{number}", mac_of(name)),),
                 disk=disk,
                 memory=memory,
+                cpus=cpus,
                 layers=tuple(str(layer) for layer in layers if layer),
                 binds=tuple((binds or {}).items()),
             )

@@ -87,6 +87,7 @@ def _nspawn_arguments(spec: Spec, directory: Path) -> list[str]:
         # for nftables, PrivateNetwork= and IPAddressDeny= of the units inside; not for the host's clock
         "--capability=CAP_NET_ADMIN,CAP_BPF,CAP_PERFMON",
         "--system-call-filter=bpf",
+        *([f"--cpu-affinity={spec.cpus}"] if spec.cpus else []),
         *(f"--bind-ro={outside}:{inside}" for outside, inside in spec.binds),
     ]
 

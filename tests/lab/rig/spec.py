@@ -16,9 +16,9 @@ class Spec:
     """A machine as it was started.
 
     `base` is the directory of its base tree, `disk` the size of its writable disk ("64M", "2G"); `memory` a
-    cap for all of it ("" for none); `layers` the directories stacked over the base tree, topmost first;
-    `binds` host directories shown inside, read-only; `uuid` what its machine-id is made from: a re-imaged
-    machine has another.
+    cap for all of it ("" for none); `cpus` the host's processors that it runs on ("0", "0-1"; "" for all);
+    `layers` the directories stacked over the base tree, topmost first; `binds` host directories shown inside,
+    read-only; `uuid` what its machine-id is made from: a re-imaged machine has another.
     """
 
     name: str
@@ -28,6 +28,7 @@ class Spec:
     nics: tuple[Nic, ...]
     disk: str = DISK
     memory: str = ""
+    cpus: str = ""
     layers: tuple[str, ...] = ()
     binds: tuple[tuple[str, str], ...] = ()
 

@@ -37,6 +37,7 @@ SECONDS = st.floats(0, 1e6)
         ends_in_s=st.none() | SECONDS,
         sentence=st.none() | SENTENCES,
         stick=st.booleans(),
+        paying_until_s=st.none() | SECONDS,
     )
 )
 def test_what_the_enforcer_says_is_what_the_bar_hears(state: enforcer.CitizenState) -> None:
@@ -48,6 +49,7 @@ def test_what_the_enforcer_says_is_what_the_bar_hears(state: enforcer.CitizenSta
     assert (heard.state, heard.language, heard.at) == (state.state, state.language, state.at_monotonic)
     assert heard.ends_in_s == state.ends_in_s
     assert heard.stick is state.stick
+    assert heard.paying_until_s == state.paying_until_s
     assert heard.sentence.said(str) == (str(state.sentence) if state.sentence else "")
 
 

@@ -13,9 +13,13 @@ from agent.citizen.messages import LANGUAGES, STATES, Said, State
 from agent.citizen.view import (
     AWAY,
     NAMES,
+    NEWS_S,
+    NO_DOWNLOAD,
     REFUSED,
     START,
+    Countdown,
     Model,
+    happened,
     heard,
     pressed,
     seen,
@@ -38,12 +42,8 @@ def names(shown: Model) -> list[str]:
 
 def test_a_session() -> None:
     shown = view(model(), CLOCK, 100.0)
-    assert (shown.clock, shown.left_name, shown.left, shown.urgent) == (
-        "09:05",
-        "Tempo rimasto",
-        "25 min",
-        False,
-    )
+    assert shown.clock == "09:05"
+    assert (shown.left, shown.payment) == (Countdown("Tempo rimasto", "25 min", urgent=False), None)
     assert shown.buttons == (("help", "Aiuto"), ("more-time", "Più tempo"), ("end", "Fine sessione"))
     assert shown.line == ""
 
@@ -65,7 +65,7 @@ def test_a_session() -> None:
 )
 def test_the_time_left(left: float, text: str, urgent: bool) -> None:
     shown = view(model(ends_in_s=1000.0), CLOCK, 100.0 + 1000.0 - left)
-    assert (shown.left, shown.urgent) == (text, urgent)
+    assert shown.left == Countdown("Tempo rimasto", text, urgent)
 
 
 def test_from_a_program_to_the_browser_and_back_without_asking_anybody() -> None:
@@ -81,7 +81,7 @@ def test_from_a_program_to_the_browser_and_back_without_asking_anybody() -> None
 
 def test_without_an_end_there_is_no_time_left_and_no_more_to_ask_for() -> None:
     open_end = model(ends_in_s=None)
-    assert view(open_end, CLOCK, 100.0).left == ""
+    assert view(open_end, CLOCK, 100.0).left is None
     assert names(open_end) == ["help", "end"]
 
 
@@ -94,10 +94,13 @@ def test_only_with_a_stick_there_is_something_to_save_to() -> None:
     assert names(model(state="available", stick=True)) == ["help"]
 
 
-@given(st.floats(0, 20000), st.floats(0, 59.9))
-def test_nothing_changes_before_the_next_look_and_something_may_then(left: float, second: float) -> None:
-    shown = model(ends_in_s=20000.0)
+@given(st.floats(0, 20000), st.floats(0, 59.9), st.none() | st.floats(0, 4000), st.floats(0, 2 * NEWS_S))
+def test_nothing_changes_before_the_next_look_and_something_may_then(
+    left: float, second: float, paying: float | None, news: float
+) -> None:
     now = 100.0 + 20000.0 - left
+    shown = model(ends_in_s=20000.0, paying_until_s=None if paying is None else now + paying)
+    shown = happened(shown, NO_DOWNLOAD, now - news)
     clock = CLOCK.replace(second=0) + timedelta(seconds=second)
     wait = until_next(shown, clock, now)
     assert 0 < wait <= 60
@@ -156,7 +159,7 @@ def test_while_the_enforcer_is_away_nothing_is_promised() -> None:
     away = heard(model(), None)
     assert names(away) == []
     assert view(away, CLOCK, 100.0).line == "Un momento, per favore."
-    assert view(away, CLOCK, 100.0).left == ""
+    assert view(away, CLOCK, 100.0).left is None
 
 
 def test_the_end_is_asked_for_twice() -> None:
@@ -224,3 +227,70 @@ def test_a_wish_that_did_not_get_through_says_so_until_the_enforcer_is_back() ->
 def test_the_enforcers_sentence_is_said_with_its_values() -> None:
     said = Said("{what}: {minutes}", (("what", Said("Time left")), ("minutes", 5)))
     assert view(model(sentence=said), CLOCK, 100.0).line == "Tempo rimasto: 5"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_refused_download_is_told_for_a_while_and_then_what_was_said_before(language: str) -> None:
+    told = happened(model(language=language, sentence=Said("Help")), NO_DOWNLOAD, 100.0)
+    shown = view(told, CLOCK, 100.0 + NEWS_S - 0.1)
+    assert (shown.loud, shown.line) == (True, NO_DOWNLOADS[language])
+    assert not view(told, CLOCK, 100.0 + NEWS_S).loud
+    assert seen(told, refused=False).news, "a title that changes takes it away from nobody"
+    assert view(heard(told, ACTIVE), CLOCK, 110.0).loud, "nor does a word of the enforcer's"
+
+
+NO_DOWNLOADS = {
+    "it": "Questo file non si può scaricare qui. Chiama l'operatore.",
+    "en": "This file may not be downloaded here. Call the operator.",
+    "ro": "Acest fișier nu poate fi descărcat aici. Cheamă operatorul.",
+}
+
+
+def test_what_happened_later_is_told_first() -> None:
+    page, file = seen(model(), refused=True), happened(model(), NO_DOWNLOAD, 100.0)
+    both = happened(page, NO_DOWNLOAD, 100.0)
+    assert view(both, CLOCK, 101.0).line.startswith("Questo file")
+    assert view(both, CLOCK, 100.0 + NEWS_S).line.startswith("Questo indirizzo")
+    assert view(seen(file, refused=True), CLOCK, 101.0).line.startswith("Questo indirizzo")
+
+
+@pytest.mark.parametrize("state", sorted(set(STATES) - {"active"}))
+def test_nothing_is_told_to_the_next_citizen(state: str) -> None:
+    told = heard(happened(model(), NO_DOWNLOAD, 100.0), State(state, "it", 101.0))
+    assert not view(told, CLOCK, 101.0).loud
+    assert not view(heard(told, ACTIVE), CLOCK, 102.0).loud
+
+
+def test_who_calls_for_help_about_a_download_reads_what_comes_of_it() -> None:
+    called = model(sentence=Said("The operator has been called."))
+    after, _line = pressed(happened(called, NO_DOWNLOAD, 100.0), "help")
+    assert view(after, CLOCK, 101.0).line == "L'operatore è stato chiamato."
+
+
+@pytest.mark.parametrize(
+    ("left", "text", "urgent"), [(240, "4 min", False), (61, "2 min", False), (60, "60 s", True)]
+)
+def test_an_open_payment_mode_is_told_with_its_time(left: float, text: str, urgent: bool) -> None:
+    shown = view(model(paying_until_s=100.0 + left), CLOCK, 100.0)
+    assert shown.payment == Countdown("Pagamento", text, urgent)
+    assert shown.left == Countdown("Tempo rimasto", "25 min", urgent=False)
+    assert shown.loud is urgent
+    assert shown.line.startswith("Le pagine per il pagamento stanno per" if urgent else "Ora puoi pagare")
+
+
+def test_what_the_operator_does_is_said_beside_the_payments_time_but_not_in_its_last_minute() -> None:
+    paying = model(paying_until_s=400.0, sentence=Said("The operator is coming."))
+    assert view(paying, CLOCK, 100.0).line == "L'operatore sta arrivando."
+    assert view(paying, CLOCK, 100.0).payment is not None
+    assert view(paying, CLOCK, 350.0).line.startswith("Le pagine per il pagamento stanno per")
+
+
+def test_payment_mode_closes_on_the_bars_own_count_and_its_end_is_told() -> None:
+    paying = model(paying_until_s=160.0)
+    assert view(paying, CLOCK, 160.0).payment is None
+    over = heard(paying, replace(ACTIVE, at=161.0))
+    assert view(over, CLOCK, 162.0).line.startswith("Il tempo per il pagamento è finito.")
+    assert not view(over, CLOCK, 161.0 + NEWS_S).loud
+    assert not heard(paying, State("ending", "it", 161.0)).news
+    again = heard(over, replace(ACTIVE, paying_until_s=400.0))
+    assert view(again, CLOCK, 162.0).line.startswith("Ora puoi pagare")

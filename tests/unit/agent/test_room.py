@@ -84,12 +84,16 @@ class Seat:
         self.stick = Stick()
         self.room = Room(Host(root))
         self.sitting = Sitting(phase="active")
+        self.printed: Sentence | None = None
+        """What became of a print."""
         self._desk = Desk(
             SimpleNamespace(sitting=self.sitting),  # type: ignore[arg-type]  # what is asked of it here
             SimpleNamespace(monotonic=lambda: 5.0),
             offer=lambda: None,
             well=lambda: True,
+            paying_until_s=lambda: 9.0,
             sticks=self.stick,  # type: ignore[arg-type]
+            pages=SimpleNamespace(told=lambda: self.printed),  # type: ignore[arg-type]
             room=self.room,
         )
 
@@ -122,3 +126,11 @@ def test_it_is_of_a_session_under_way_only_whatever_is_in_the_marks_place(seat: 
     mark.mkdir()
     assert seat.reads() == FULL
     assert seat.reads(active=False) is None
+
+
+def test_what_became_of_a_print_goes_before_all_else(tmp_path: Path) -> None:
+    seat = Seat(tmp_path)
+    seat.stick.word = sentence("of the stick")
+    assert seat.reads() == seat.stick.word
+    seat.printed = sentence("of the print")
+    assert seat.reads() == seat.printed

@@ -64,7 +64,8 @@ LAYERS = st.fixed_dictionaries(
         "boot": st.none() | st.fixed_dictionaries({}, optional={"menu_s": st.integers(0, 60)}),
         "printing": st.none()
         | st.fixed_dictionaries(
-            {"printers": st.dictionaries(st.sampled_from(["a", "b"]), st.none() | st.just("ipp://a.test/p"))}
+            {"printers": st.dictionaries(st.sampled_from(["a", "b"]), st.none() | st.just("ipp://a.test/p"))},
+            optional={"pages": st.none() | st.integers(1, 1000)},
         ),
     },
 )
