@@ -40,7 +40,7 @@ def keep(
     `refresh` is called before a browser is started again.
     """
     watch = Inotify()
-    watch.add_watch(pages, Flag.OPEN)
+    watch.add_watch(str(pages), Flag.OPEN)
     # Where a document leads to an address it is the session's own browser, with its lists, that is asked.
     office = {
         **environment,
