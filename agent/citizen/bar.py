@@ -238,6 +238,7 @@ class Bar:
             label.get_style_context().add_class(name)
             label.set_valign(Gtk.Align.CENTER)
             box.pack_start(label, False, False, 0)
+        self._line.get_style_context().add_class("line")
         self._line.set_line_wrap(True)
         self._line.set_lines(2)
         self._line.set_ellipsize(3)
@@ -353,7 +354,8 @@ def _style(height: int) -> str:
     .clock {{ font-weight: bold; font-size: {height * 45 // 100}px; }}
     .left {{ font-size: {small}px; padding: 0 8px; }}
     .left.urgent {{ background: #ffd54a; color: #111111; border-radius: 6px; }}
-    .long {{ font-size: {small}px; }}
+    .line {{ font-size: {height * 36 // 100}px; }}
+    .line.long {{ font-size: {small}px; }}
     .loud {{ color: #ffd54a; font-weight: bold; }}
     button {{ background: #ffffff; border: 3px solid #ffffff; border-radius: 6px; box-shadow: none;
               text-shadow: none; padding: 0 8px; min-height: {height - 18}px; }}

@@ -228,7 +228,8 @@ def _line(model: Model, monotonic: float) -> tuple[str, bool]:
         return say(loud, model.language), True
     if model.state is None:
         return say(_UNKNOWN, model.language), False
-    if model.state.sentence.text:
+    # An answer to a call, or what became of a stick, is over with the session.
+    if model.state.sentence.text and model.state.state not in ("ending", "wiping"):
         return model.state.sentence.said(lambda text: say(text, model.language)), False
     return say(_PAYING if paying is not None else _STATES[model.state.state], model.language), False
 

@@ -11,6 +11,7 @@ left out, and the wipe (agent/helpers/witness.py) sees that it was not there.
 import contextlib
 import ctypes
 import json
+import locale
 import os
 import shutil
 import socket
@@ -29,6 +30,11 @@ BROWSER = "/usr/bin/chromium"
 PROFILE = "profile"
 STICK, DOWNLOADS = "USB", "Downloads"
 """Below the home: what came from a stick, and what may go to one (systemd/lab-session.service)."""
+
+PLAIN = Path("/usr/lib/locale/C.utf8")
+"""The one locale that every Debian has (libc-bin)."""
+LOCALES = ".locales"
+"""Below the home: where libc looks for the session's locale where the PC has not made it."""
 
 MODUTIL = Path("/usr/bin/modutil")
 READERS = Path("/run/pcscd/pcscd.comm")
@@ -92,6 +98,7 @@ def main() -> None:
     text = canary(session)
     _plant(plants(text, home, runtime))
     furnish(home)
+    environment |= speaking(home, environment.get("LANG", ""))
     register_cards(home)
     os.chdir(home)
     argv = (BROWSER, *FLAGS, f"--user-data-dir={home / PROFILE}", start_page)
@@ -119,6 +126,8 @@ def furnish(home: Path) -> None:
 
     Where it opens is a preference of Chromium's; the chooser itself is GTK's, and its places are XDG's.
     GTK's own print dialogue, which the print preview has a link to, knows printers only.
+    Another preference leaves the window's frame to the window manager, who draws none: so there are no
+    buttons beside the tabs that make the window an icon, which nothing on the screen would bring back.
     """
     settings, browser = home / ".config", home / PROFILE / "Default"
     for folder in (settings, browser):
@@ -131,8 +140,28 @@ def furnish(home: Path) -> None:
         kept = settings / f"gtk-{version}"
         kept.mkdir(exist_ok=True)
         (kept / "settings.ini").write_text(GTK, encoding="ascii")
-    opens = json.dumps({"selectfile": {"last_directory": str(home / STICK)}})
-    (browser / "Preferences").write_text(opens, encoding="ascii")
+    preferred = {
+        "selectfile": {"last_directory": str(home / STICK)},
+        "browser": {"custom_chrome_frame": False},
+    }
+    (browser / "Preferences").write_text(json.dumps(preferred), encoding="ascii")
+
+
+def speaking(home: Path, wanted: str) -> dict[str, str]:
+    """What the environment needs for programs to speak the language of the locale `wanted`.
+
+    Chromium has its own words; the file chooser is GTK's, whose translations libc looks for only in a locale
+    that there is. A PC has few made. So the session has one by that name, with the letters of C.UTF-8.
+    """
+    try:
+        locale.setlocale(locale.LC_ALL, wanted)
+    except locale.Error:
+        folder = home / LOCALES
+        folder.mkdir(exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            (folder / wanted).symlink_to(PLAIN)
+        return {"LOCPATH": str(folder)}
+    return {}
 
 
 def register_cards(home: Path) -> None:

@@ -6,7 +6,8 @@ console reads, Xorg (by udev) for each keyboard that is plugged in, and
 lab-desktop.service for whatever X server runs, at once.
 
 A script that no known font has is told and not mended: packages are the
-technician's. A PC without Chinese letters still serves most who come.
+technician's. A PC without Chinese letters still serves most who come. So it is with
+Chromium's words in other languages than English, which Debian packs apart.
 """
 
 from agent.core.changes import Change, Effect, Owned, Plan, Reader, Run
@@ -63,6 +64,10 @@ _LETTERS: dict[Script, Sentence] = {
     "arabic": sentence("there are no Arabic letters: apt install {package}", package=PACKAGES["arabic"]),
     "chinese": sentence("there are no Chinese letters: apt install {package}", package=PACKAGES["chinese"]),
 }
+WORDS = "/usr/lib/chromium/locales"
+_WORDS = ("it.pak", "ro.pak")
+"""Of the citizens' languages; English is there always."""
+_ENGLISH = sentence("the browser speaks English only: apt install {package}", package="chromium-l10n")
 LATIN = frozenset(
     (
         *("al", "at", "au", "ba", "be", "br", "bw", "ca", "ch", "cm", "cn", "cz", "de", "dk"),
@@ -79,11 +84,12 @@ _READ = (Run(argv=("systemctl", "try-reload-or-restart", "lab-desktop.service"))
 
 
 class Observed(Message, frozen=True):
-    """The files, whether X knows the wanted keyboard, and scripts without a font."""
+    """The files, whether X knows the wanted keyboard, scripts without a font, and a browser without words."""
 
     files: Found
     known: bool = True
     without: tuple[Script, ...] = ()
+    english: bool = False
 
 
 def observe(wanted: Resources, owned: Owned, reader: Reader) -> Observed:
@@ -92,11 +98,13 @@ def observe(wanted: Resources, owned: Owned, reader: Reader) -> Observed:
     section = wanted.locale
     if section is None:
         return Observed(files=files)
+    words = reader.names(WORDS)  # none where there is no Chromium, which is not for this kind to say
     layouts = reader.names(LAYOUTS)  # none where there is no X at all: then no keyboard is set
     return Observed(
         files=files,
         known=layouts is None or section.keyboard in layouts,
         without=_without_font(section, reader),
+        english=words is not None and not set(_WORDS) <= set(words),
     )
 
 
@@ -111,11 +119,11 @@ def plan(wanted: Resources, observed: Observed, owned: Owned) -> Plan:
             *planner.release_and_tell((KEYBOARD,), Effect.NEUTRAL, _READ, _OUT),
             *planner.tidy(()),
         )
+    lacks: list[tuple[str, Sentence]] = [(script, _LETTERS[script]) for script in observed.without]
+    lacks += [("chromium", _ENGLISH)] if observed.english else []
     lacking = tuple(
-        Change(
-            kind=NAME, subject=script, effect=Effect.NEUTRAL, why=_LETTERS[script], actions=(), advice=True
-        )
-        for script in observed.without
+        Change(kind=NAME, subject=what, effect=Effect.NEUTRAL, why=why, actions=(), advice=True)
+        for what, why in lacks
     )
     text = f"{HEAD}LANG={LOCALES[section.language]}\n".encode()
     language = (

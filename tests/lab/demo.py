@@ -8,10 +8,14 @@ import sys
 import time
 from pathlib import Path
 
+from tests.lab import portals
 from tests.lab.install import layer_path
+from tests.lab.portals import Portals
+from tests.lab.portals.serve import INPS, WORD
+from tests.lab.rig import Machine
 from tests.lab.rig.host import RigError, say
 from tests.lab.rig.lab import DEFAULT_DIRECTORY, DEFAULT_NET, DEFAULT_PREFIX, Lab
-from tests.lab.site import Site
+from tests.lab.site import LAYER, Site
 from tests.lab.viewer import start as start_viewer
 
 PCS = 10
@@ -32,6 +36,14 @@ def up(directory: Path) -> None:
     if new:
         say(f"pairing {len(new)} PCs by the codes on their screens")
         site.pair(new)
+    if not portals.runs(site.server):
+        say("the server plays some public services, for there is no Internet in the lab")
+        played = portals.lasting(site.server, f"{site.lab.network.net}.40")
+        site.write_layer(LAYER + played.layer)
+        for machine in site.lab.pcs():
+            _know(machine, played)
+        if known:
+            site.publish()
     if not all(row["profile"] for row in site.status().values()):
         say("publishing the profile citizen")
         say(site.labctl("profile", "publish", "citizen").stdout.strip().replace("\n", "; "))
@@ -41,7 +53,9 @@ def up(directory: Path) -> None:
     print(
         f"""The lab runs ({time.monotonic() - began:.0f} s).
 The screens of its PCs, which take clicks and keys: {screens}pc-01 to pc-{PCS}
-Press Start there, then Help. Try:
+Be a citizen: Inizia, the tile INPS, Entra con SPID (any name, the word {WORD}), Aiuto, Fine sessione.
+(The lab's server plays INPS, and the SUAP and PEC of the profile business; other tiles lead nowhere.)
+And be the technician here:
   {wrapper} call list
   {wrapper} session start pc-02
   {wrapper} status --watch
@@ -52,6 +66,13 @@ Press Start there, then Help. Try:
   python3 -m tests.lab.rig cut pc-03      # and: heal pc-03
   make lab-down"""
     )
+
+
+def _know(machine: Machine, played: Portals) -> None:
+    """A PC finds the services that are played under their real names."""
+    hosts = machine.root / "etc/hosts"
+    others = [line for line in hosts.read_text().splitlines(keepends=True) if INPS not in line]
+    hosts.write_text("".join(others) + played.hosts)
 
 
 def _running(directory: Path) -> Site | None:

@@ -38,6 +38,23 @@ for x in range(1, width + 1):
         start = x
 """
 
+_FIND = """
+import sys, gi
+gi.require_version("Gdk", "3.0")
+from gi.repository import Gdk
+root = Gdk.get_default_root_window()
+top, least, *colour = map(int, sys.argv[1:])
+shot = Gdk.pixbuf_get_from_window(root, 0, top, root.get_width(), root.get_height() - top)
+depth, stride, data = shot.get_n_channels(), shot.get_rowstride(), shot.get_pixels()
+wanted = bytes(colour) * least
+for y in range(shot.get_height() - 8):
+    x = data[y * stride : (y + 1) * stride].find(wanted)
+    if x >= 0 and x % depth == 0 and data[(y + 8) * stride + x :][: depth * 4] == wanted[: depth * 4]:
+        print(x // depth + least // 2, top + y + 5)
+        break
+"""
+"""Prints where a button of a colour is: a stretch so long, with more of it some rows lower."""
+
 
 class Run(NamedTuple):
     """A stretch of one colour in a row of the screen."""
@@ -84,6 +101,15 @@ class Screen:
     def stretches(self, y: int, colour: Colour, least: int = 30) -> list[Run]:
         """Stretches of a colour, each at least so wide."""
         return [run for run in self.row(y) if run.colour == colour and run.end - run.start >= least]
+
+    def find(self, colour: Colour, *, top: int = 0, least: int = 60) -> tuple[int, int] | None:
+        """A place in the highest button of a colour, from the row `top` on; None where there is none."""
+        numbers = map(str, (top, least, *colour))
+        try:
+            printed = self.run("/usr/bin/python3", "-c", _FIND, *numbers).split()
+        except (RigError, CommandFailed):
+            return None
+        return (int(printed[0]), int(printed[1])) if printed else None
 
     def click(self, x: int, y: int) -> None:
         """Click there."""

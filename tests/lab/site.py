@@ -231,7 +231,7 @@ def pc_files(station: str | None = None) -> Mapping[str, Content]:
     return files
 
 
-def wait_for(look: Callable[[], T], seconds: float, what: str) -> T:
+def wait_for(look: Callable[[], T | None], seconds: float, what: str) -> T:
     """What `look` gives as soon as it gives something; AssertionError after `seconds`."""
     end = time.monotonic() + seconds
     while True:

@@ -3,42 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.lab import ipp_printer
+from tests.lab.printer import jobs, off, on, printer
 from tests.lab.rig import Machine
 from tests.lab.site import Site, wait_for
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 
-PORT = 9631
-UNIT = "prova-printer.service"
 TITLE = "Dichiarazione-riservata"
-SOURCE = Path(ipp_printer.__file__).read_text(encoding="utf-8")
 
 
 @pytest.fixture
 def address(site: Site) -> Iterator[str]:
     """Of a driverless printer on the lab's server, switched on."""
-    server = site.server
-    server.run(["install", "-D", "/dev/stdin", "/root/printer/printer.py"], input=SOURCE)
-    on(server)
-    try:
-        yield f"ipp://{server.address}:{PORT}/ipp/print"
-    finally:
-        server.run(["systemctl", "stop", UNIT], check=False)
-        server.run(["rm", "-rf", "/root/printer"])
-
-
-def on(server: Machine) -> None:
-    server.run(
-        [
-            *("systemd-run", "--quiet", "--collect", f"--unit={UNIT}"),
-            *("python3", "/root/printer/printer.py", str(PORT), "/root/printer"),
-        ]
-    )
+    with printer(site.server) as address:
+        yield address
 
 
 def told(machine: Machine, *argv: str, user: str | None = None) -> str:
@@ -65,7 +46,7 @@ def test_a_citizen_prints_and_nothing_of_it_stays(site: Site, address: str, numb
 
     machine.run(["tee", "/tmp/page"], input="%PDF-1.4\nprova\n")
     machine.run(["lp", "-o", "raw", "-t", TITLE, "/tmp/page"], user="kiosk")
-    wait_for(lambda: told(site.server, "sh", "-c", "ls /root/printer/job-*").strip(), 30, "it is printed")
+    wait_for(lambda: jobs(site.server), 30, "it is printed")
     wait_for(lambda: "sala" not in told(machine, "lpstat", "-o"), 30, "it is done")
     assert TITLE not in told(machine, "lpstat", "-W", "completed", "-o", user="kiosk")
     assert TITLE not in told(machine, "lpstat", "-W", "completed", "-o")
@@ -96,7 +77,7 @@ def test_what_is_changed_behind_the_lab_is_put_back(site: Site, address: str) ->
 
 def test_a_printer_that_is_off_is_told_and_comes_when_it_is_on(site: Site, address: str) -> None:
     machine = site.pc(2)
-    site.server.run(["systemctl", "stop", UNIT])
+    off(site.server)
     site.layer_for(machine.name, f"printing: {{printers: {{sala: {address}}}}}\n")
     site.publish("--wait", "0", check=False)
     wait_for(lambda: not site.condition(machine.name, "Converged").get("status", True), 60, "told")

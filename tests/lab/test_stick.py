@@ -1,8 +1,7 @@
 """A business session as a person goes through it: a document from the stick, and the receipt back to it.
 
-The PCs of the lab have no USB. The stick is an image in a file that stands where
-udev's link would be, and the unit is started that udev would have started; the
-rest is what a PC does. What the site got and what the stick holds is judged from outside.
+The PCs of the lab have no USB (see tests/lab/sticks.py). What the site got and what the
+stick holds is judged from outside.
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ from tests.lab.rig import Machine
 from tests.lab.rig.host import wait_until
 from tests.lab.screen import WHITE, Screen
 from tests.lab.site import Site, wait_for
+from tests.lab.sticks import LINK, Port, port
 
 pytestmark = [pytest.mark.lab, needs_programs, pytest.mark.timeout(300)]
 
@@ -35,7 +35,6 @@ browser:
     OverrideSecurityRestrictionsOnInsecureOrigin: [http://{SPORTELLO}]
     InsecureContentAllowedForUrls: [http://{SPORTELLO}]
 """
-LINKS, LINK = "/dev/labstick", "/dev/labstick/prova"
 RECEIVED = "run/sportello"
 BAR_ROW = 12
 """A row of the screen through the bar's buttons, above their words."""
@@ -51,17 +50,13 @@ class Desk:
     mark: str
     """In the site's receipt."""
     pictures: Path
+    port: Port
 
     @property
     def received(self) -> dict[str, bytes]:
         """What was handed in."""
         folder = self.site.server.root / RECEIVED
         return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != ".ready"}
-
-    @property
-    def stick(self) -> Path:
-        """The stick that is in the PC, as seen from the host."""
-        return self.machine.root / LINK.lstrip("/")
 
     def sit_down(self) -> None:
         """A session begins."""
@@ -73,31 +68,6 @@ class Desk:
         ended = json.loads(self.site.labctl("session", "end", self.machine.name, "--json").stdout)
         proof: dict[str, Any] = ended["wipe"]
         return proof
-
-    def plug(self, image: Path) -> None:
-        """Put a stick in: what udev makes of one."""
-        content = image.read_bytes()
-        self.machine.run_bytes(["install", "-m", "660", "-g", "lab-stick", "/dev/stdin", LINK], input=content)
-        unit = "lab-stick-import@dev-labstick-prova.service"
-        self.machine.run(["systemctl", "start", "--no-block", unit])
-
-    def told(self, way: str) -> dict[str, Any]:
-        """What came of an import or export, when it has ended."""
-        report = self.machine.root / "run/lab-stick/report.json"
-
-        def ended() -> dict[str, Any]:
-            told: dict[str, Any] = json.loads(report.read_bytes()) if report.exists() else {}
-            return told if (told.get("way"), told.get("phase")) == (way, "ended") else {}
-
-        told = wait_for(ended, 60, f"the end of the {way}")
-        unit = f"lab-stick-{way}@dev-labstick-prova.service"
-
-        def rests() -> bool:
-            state = self.machine.run(["systemctl", "is-active", unit], check=False).stdout.strip()
-            return state in ("inactive", "failed")
-
-        wait_for(rests, 60, f"{unit} to have ended, so that it can be started again")
-        return told
 
     def says(self) -> str:
         """What the bar was last told to say, in English."""
@@ -149,19 +119,16 @@ def desk(site: Site, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator
     hosts = machine.root / "etc/hosts"
     before = hosts.read_text()
     hosts.write_text(f"{before}{address} {SPORTELLO}\n")
-    machine.run(["mkdir", "-p", LINKS])
-    machine.run(["mount", "-t", "tmpfs", "-o", "size=64m", "sticks", LINKS])
     server.net_run(["ip", "address", "add", f"{address}/24", "dev", "eth0"])
     try:
-        with server.popen(["python3", "-c", SERVE, address, f"/{RECEIVED}", mark]):
+        with port(machine) as place, server.popen(["python3", "-c", SERVE, address, f"/{RECEIVED}", mark]):
             assert wait_until((server.root / RECEIVED / ".ready").exists, timeout=20)
             wait_for(lambda: site.row(machine.name)["state"] == "available", 60, "a free PC")
-            yield Desk(site, machine, Screen(machine), mark, tmp_path)
+            yield Desk(site, machine, Screen(machine), mark, tmp_path, place)
     finally:
         site.labctl("session", "end", machine.name, check=False)
         server.net_run(["ip", "address", "del", f"{address}/24", "dev", "eth0"])
         server.run(["rm", "-rf", f"/{RECEIVED}"])
-        machine.run(["umount", "-l", LINKS])
         hosts.write_text(before)
         site.labctl("profile", "assign", "none", machine.name)
 
@@ -176,19 +143,19 @@ def test_a_filing_from_the_stick_and_the_receipt_back_to_it(desk: Desk, tmp_path
     stick.put("istanza.pdf", document)
     stick.put("programma.exe", b"MZ" + b"\0" * 100)
     desk.sit_down()
-    desk.plug(stick.path)
-    told = desk.told("import")
+    desk.port.plug(stick.path)
+    told = desk.port.told("import")
     assert (told["done"], told["left"]) == (1, {"kind": 1})
     desk.picture("1-form")
     desk.keys("space")  # the file field has the focus: it opens the chooser
-    desk.screen.shows("Open File")
+    desk.screen.shows("Apri file")
     chosen = "Scelto istanza.pdf"
     desk.picture("2-chooser")
 
     def choose() -> bool:
         """The chooser lists the folder some time after it is there; what is not yet listed is not chosen."""
         desk.keys("Down")
-        desk.keys("alt+o")
+        desk.keys("alt+a")
         return any(title.startswith(chosen) for title in desk.screen.titles())
 
     wait_for(choose, 30, chosen)
@@ -202,17 +169,17 @@ def test_a_filing_from_the_stick_and_the_receipt_back_to_it(desk: Desk, tmp_path
     # The browser first makes an empty file of that name.
     wait_for(lambda: saved.exists() and saved.stat().st_size, 30, "the receipt")
     desk.screen.press(BAR_ROW, WHITE)
-    told = desk.told("export")
+    told = desk.port.told("export")
     assert told == {"way": "export", "phase": "ended", "device": LINK, "done": 1}
     desk.picture("4-saved")
     back = tmp_path / "back.img"
-    back.write_bytes(desk.stick.read_bytes())
+    back.write_bytes(desk.port.stick.read_bytes())
     stick.path = back
     assert stick.names() == {"istanza.pdf", "programma.exe", "ricevuta.pdf"}
     assert stick.get("ricevuta.pdf") == saved.read_bytes()
     assert desk.mark.encode() in stick.get("ricevuta.pdf")
 
-    desk.stick.unlink()
+    desk.port.stick.unlink()
     proof = desk.get_up()
     assert proof["clean"]
     assert not (desk.machine.root / "run/lab-files/import").exists()
@@ -239,8 +206,8 @@ def test_what_is_wrong_with_a_stick_is_told_and_the_next_one_is_read(desk: Desk,
     for bad in (bytes(1 << 20), content[:600], b"\xeb\x52\x90NTFS    " + b"\x01" * (1 << 20)):
         broken.write_bytes(bad)
         desk.machine.run(["rm", "-rf", "/run/lab-stick/report.json"])
-        desk.plug(broken)
-        assert desk.told("import")["problem"] == "broken"
+        desk.port.plug(broken)
+        assert desk.port.told("import")["problem"] == "broken"
         wait_for(lambda: "is damaged or not formatted" in desk.says(), 30, "why not")
         assert desk.import_folder() == {}
     assert desk.site.row(desk.machine.name)["state"] == "active"
@@ -249,8 +216,8 @@ def test_what_is_wrong_with_a_stick_is_told_and_the_next_one_is_read(desk: Desk,
     ntfs = NtfsImage(tmp_path / "ntfs.img")
     ntfs.put("Dichiarazione è [1].pdf", b"%PDF-1.4 dichiarazione")
     desk.machine.run(["rm", "/run/lab-stick/report.json"])
-    desk.plug(ntfs.path)
-    assert desk.told("import")["done"] == 1
+    desk.port.plug(ntfs.path)
+    assert desk.port.told("import")["done"] == 1
     assert desk.import_folder() == {"Dichiarazione è (1).pdf": b"%PDF-1.4 dichiarazione"}
     for attempt in ("echo > USB/x", "rm USB/Dichiarazione*", "mv USB/Dichiarazione* Downloads"):
         tried = desk.in_session("sh", "-c", f"cd /home/kiosk; {{ {attempt}; }} 2>/dev/null || echo refused")
@@ -262,13 +229,13 @@ def test_what_is_wrong_with_a_stick_is_told_and_the_next_one_is_read(desk: Desk,
 def test_a_stick_that_was_forgotten_is_neither_read_nor_written(desk: Desk, tmp_path: Path) -> None:
     stick = FatImage(tmp_path / "stick.img")
     stick.put("di un altro.pdf", b"%PDF-1.4 di un altro")
-    desk.plug(stick.path)
+    desk.port.plug(stick.path)
     desk.sit_down()
     desk.in_session("sh", "-c", "echo %PDF-1.4 mio > /home/kiosk/Downloads/mio.pdf")
     desk.ask("save")
     wait_for(lambda: "put your stick in first" in desk.says(), 30, "why not")
     assert desk.import_folder() == {}
-    assert desk.stick.read_bytes() == stick.path.read_bytes()
+    assert desk.port.stick.read_bytes() == stick.path.read_bytes()
 
 
 @one_debian

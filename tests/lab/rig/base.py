@@ -40,8 +40,9 @@ PACKAGES = [
     *("openssh-server", "avahi-daemon", "avahi-utils", "libnss-mdns", "sudo", "ca-certificates", "openssl"),
     *("python3", "python3-venv", "python3-gi", "gir1.2-gtk-3.0"),
     *("iproute2", "iputils-ping", "nftables", "tinyproxy-bin", "procps", "kmod", "curl", "less"),
-    *("chromium", "xvfb", "openbox", "xdotool", "x11-utils", "x11-xserver-utils", "libnss3-tools"),
-    *("at-spi2-core", "python3-pyatspi", "cups-daemon", "cups-client", "cups-filters", "qpdf", "grub-common"),
+    *("chromium", "chromium-l10n", "xvfb", "openbox", "xdotool", "x11-utils", "x11-xserver-utils"),
+    *("libnss3-tools", "at-spi2-core", "python3-pyatspi", "cups-daemon", "cups-client", "cups-filters"),
+    *("qpdf", "grub-common"),
     "maim",  # writes a window or the screen to standard output as PNG; the smallest that does
     "libfaketime",  # a PC whose clock woke up in 1970: the machines share the host's, which nobody may set
     *("fonts-dejavu-core", "fonts-noto-core", "locales"),

@@ -294,3 +294,9 @@ def test_payment_mode_closes_on_the_bars_own_count_and_its_end_is_told() -> None
     assert not heard(paying, State("ending", "it", 161.0)).news
     again = heard(over, replace(ACTIVE, paying_until_s=400.0))
     assert view(again, CLOCK, 162.0).line.startswith("Ora puoi pagare")
+
+
+@pytest.mark.parametrize("state", ["ending", "wiping"])
+def test_what_was_answered_in_a_session_is_over_with_it(state: str) -> None:
+    shown = view(model(state=state, sentence=Said("The operator is coming.")), CLOCK, 100.0)
+    assert shown.line == view(model(state=state), CLOCK, 100.0).line != ""
