@@ -150,13 +150,21 @@ class Network(Message, frozen=True):
     user: UserName = "kiosk"
 
 
+Program = Literal["writer", "calc", "impress"]
+"""An office program: for texts, for tables and sums, for slides."""
+
+
 class Session(Message, frozen=True):
-    """Citizens' sessions on this PC: a screen, a desktop, and a browser between start and end."""
+    """Citizens' sessions on this PC: a screen, a desktop, and a browser between start and end.
+
+    `programs` are those that a session may open beside its browser, by tiles of the start page.
+    """
 
     start_page: Annotated[str, msgspec.Meta(pattern=r"\A[a-z]+://[^\s\x00-\x20\x7f\"\\`$]{1,2000}\Z")]
     language: Language = "it"
     user: UserName = "kiosk"
     """The account that is wiped; the units name the same."""
+    programs: Annotated[tuple[Program, ...], msgspec.Meta(max_length=8)] = ()
 
 
 class KioskUser(Message, frozen=True):
@@ -218,6 +226,15 @@ class StartTile(Message, frozen=True):
     about: Texts | None = None
 
 
+class StartProgram(Message, frozen=True):
+    """A program of the PC's own: its name, what it is good for, and what is read while it comes up."""
+
+    program: Program
+    title: Texts
+    about: Texts
+    opening: Texts
+
+
 class StartPage(Message, frozen=True):
     """The page on the PC itself that a session begins with.
 
@@ -231,6 +248,7 @@ class StartPage(Message, frozen=True):
     languages: Texts
     tiles: Annotated[tuple[StartTile, ...], msgspec.Meta(min_length=1, max_length=100)]
     language: Language = "it"
+    programs: Annotated[tuple[StartProgram, ...], msgspec.Meta(max_length=8)] = ()
 
 
 class Resources(Message, frozen=True):

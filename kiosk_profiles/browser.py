@@ -5,11 +5,12 @@ say why; here are only those whose value follows from the language's own words.
 """
 
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import Field, JsonValue
 
-from contract.start import LANGUAGES, start_address
+from contract.desired import Program
+from contract.start import LANGUAGES, program_address, start_address
 from kiosk_profiles.profile import Strict, Text
 
 PROXY_POLICIES: dict[str, Any] = {
@@ -28,8 +29,23 @@ PRINT_PAGES = ("chrome://print", "chrome-untrusted://print")
 START_PAGES = tuple(start_address(language) for language in LANGUAGES)
 """The PC's own start page, file by file: no other `file:` address opens (seen with Chromium 156)."""
 
-OWN_PAGES = (*PRINT_PAGES, *START_PAGES)
+PROGRAMS: tuple[Program, ...] = get_args(Program)
+"""In the order in which their tiles stand."""
+
+PROGRAM_PAGES: dict[Program, tuple[str, ...]] = {
+    program: tuple(program_address(program, language) for language in LANGUAGES) for program in PROGRAMS
+}
+"""The pages that open a program: only other `file:` pages lead to them, and what is typed by hand."""
+
+OWN_PAGES = (*PRINT_PAGES, *START_PAGES, *(page for pages in PROGRAM_PAGES.values() for page in pages))
 """What is opened and is on no host."""
+
+
+class ProgramWords(Strict):
+    """What is said of one program."""
+
+    title: Text
+    about: Text
 
 
 class StartWords(Strict):
@@ -37,6 +53,8 @@ class StartWords(Strict):
 
     help: Text
     languages: Text
+    opening: Text
+    programs: dict[Program, ProgramWords]
 
 
 class PolicyGroup(Strict):

@@ -27,10 +27,12 @@ from contract.desired import (
     Payment,
     Printer,
     Printing,
+    Program,
     Resources,
     Session,
     Sound,
     StartPage,
+    StartProgram,
     StartTile,
     Storage,
     Texts,
@@ -132,8 +134,16 @@ class Resolved:
         """Exceptions from `allow`."""
         return tuple(parse_pattern(row.value) for row in self.rows if row.path == "browser.deny")
 
+    @property
+    def programs(self) -> tuple[tuple[Program, Source], ...]:
+        """The office programs that the start page opens, in its order; none without that page."""
+        if self.own_start is None:
+            return ()
+        named = dict(self.chosen("programs"))
+        return tuple((name, named[name].source) for name in browser.PROGRAMS if name in named)
+
     def chosen(self, name: str) -> Iterator[tuple[str, Setting]]:
-        """The items of a list (`services`, `allow`, `deny`, `tiles`) that are in."""
+        """The items of a list (`services`, `allow`, `deny`, `tiles`, `programs`) that are in."""
         for key, setting in self.settings.items():
             if key[0] == name and setting.value is not False:
                 yield key[1], setting
@@ -250,6 +260,8 @@ def _open_rows(resolved: Resolved) -> Iterator[Row]:
         yield _row("browser.tile", tile, source)
     if resolved.own_start is not None:
         yield from (_row("browser.allow", page, resolved.own_start) for page in browser.START_PAGES)
+    for program, source in resolved.programs:
+        yield from (_row("browser.allow", page, source) for page in browser.PROGRAM_PAGES[program])
     printing = resolved.settings.get(("browser", "printing"))
     if printing is not None and printing.value:
         yield from (_row("browser.allow", page, printing.source) for page in browser.PRINT_PAGES)
@@ -298,6 +310,8 @@ def _start_rows(resolved: Resolved) -> Iterator[Row]:
         about = {"about": _texts(place.about)} if place.about is not None else {}
         tile = {"title": _texts(place.title), **about, "url": place.url}
         yield _row("start_page.tiles", tile, source)
+    for program, source in resolved.programs:
+        yield _row("start_page.programs", program, source)
 
 
 def _texts(text: Text) -> dict[str, str]:
@@ -382,6 +396,15 @@ def _start_page(resolved: Resolved, found: Mapping[str, list[Any]]) -> StartPage
         languages=Texts(**_texts(words.languages)),
         tiles=tuple(msgspec.convert(tile, StartTile) for tile in found["start_page.tiles"]),
         language=resolved.language,
+        programs=tuple(
+            StartProgram(
+                program=program,
+                title=Texts(**_texts(words.programs[program].title)),
+                about=Texts(**_texts(words.programs[program].about)),
+                opening=Texts(**_texts(words.opening)),
+            )
+            for program in found.get("start_page.programs", ())
+        ),
     )
 
 
@@ -433,7 +456,8 @@ def _session(resolved: Resolved, found: Mapping[str, list[Any]]) -> Session | No
     start = resolved.start
     if not resolved.managed("session") or not found.get("session.offered", [False])[-1] or start is None:
         return None
-    return Session(start_page=start.value, language=resolved.language)
+    programs = tuple(found.get("start_page.programs", ()))
+    return Session(start_page=start.value, language=resolved.language, programs=programs)
 
 
 def _desktop(found: Mapping[str, list[Any]]) -> Desktop:

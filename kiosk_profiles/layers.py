@@ -102,7 +102,7 @@ def _top(model: Layer) -> _Said:
     for name in ("language", "start_page"):
         if name in model.model_fields_set:
             yield (name,), getattr(model, name), (name,)
-    for name in ("services", "allow", "deny"):
+    for name in ("services", "allow", "deny", "programs"):
         for index, item in enumerate(getattr(model, name)):
             yield (name, item), True, (name, index)
         for index, item in enumerate(getattr(model.remove, name)):

@@ -206,6 +206,11 @@ def _pages(resolved: Resolved, facts: Facts) -> Iterator[Finding]:
             "error",
             *_blocked(_("the start page {url} is blocked by this very profile"), start.value, resolved),
         )
+    if resolved.own_start is None:
+        for name, setting in resolved.chosen("programs"):
+            message = _("the program '{name}' has no tile: sessions begin on another page", name=name)
+            hint = _("take 'start_page' out, or write the program under 'remove:' too")
+            yield _at(setting.source, "warning", message, hint)
     for key, setting in resolved.chosen("tiles"):
         place = tile_place(resolved, setting.value)
         if place is None:

@@ -21,6 +21,7 @@ from contract.desired import (
     Language,
     PrinterName,
     PrinterUri,
+    Program,
     RemovableMode,
     Script,
     SysctlKey,
@@ -313,6 +314,7 @@ class Remove(Strict):
     allow: list[HostPattern] = Field(default_factory=list)
     deny: list[HostPattern] = Field(default_factory=list)
     tiles: list[str] = Field(default_factory=list)
+    programs: list[Program] = Field(default_factory=list)
 
 
 class Layer(Strict):
@@ -324,6 +326,7 @@ class Layer(Strict):
     allow: list[HostPattern] = Field(default_factory=list)
     deny: list[HostPattern] = Field(default_factory=list)
     tiles: list[Tile] = Field(default_factory=list)
+    programs: list[Program] = Field(default_factory=list)
     remove: Remove = Field(default_factory=Remove)
     browser: Browser | None = None
     network: Network | None = None

@@ -26,6 +26,8 @@ from agent.citizen.ground import Ground  # noqa: E402
 from agent.citizen.link import DOOR, Link  # noqa: E402
 from agent.citizen.messages import LANGUAGES  # noqa: E402
 from agent.citizen.view import (  # noqa: E402
+    DOCUMENTS,
+    INTERNET,
     NAMES,
     NO_DOWNLOAD,
     Countdown,
@@ -140,6 +142,8 @@ class Bar:
         self.show()
 
     def _on_press(self, name: str) -> None:
+        if name in (INTERNET, DOCUMENTS):
+            self._screen.activate(self._screen.ways().get(name, 0))
         self._model, line = pressed(self._model, name)
         if line and not self._link.send(line):
             self._model = unsent(self._model)
@@ -209,7 +213,7 @@ class Bar:
 
     def _look_at_title(self) -> None:
         refused = titles.refused(self._screen.title, self._read_lists())
-        self._model = seen(self._model, refused=refused)
+        self._model = seen(self._model, refused=refused, ways=frozenset(self._screen.ways()))
         self._downloads.follow()  # a browser that starts has a folder of its own, and its window a title
         self.show()
 

@@ -26,7 +26,11 @@ NEWS_S = 30.0
 
 HELP, MORE_TIME, END, END_YES, END_NO = "help", "more-time", "end", "end-yes", "end-no"
 SAVE = "save"
+INTERNET, DOCUMENTS = "internet", "documents"
+"""To the browser and to the programs beside it: the bar's own, nobody is asked."""
 NAMES = {
+    INTERNET: word("Internet"),
+    DOCUMENTS: word("Documents"),
     SAVE: word("Save to stick"),
     HELP: word("Help"),
     MORE_TIME: word("More time"),
@@ -62,7 +66,7 @@ _START = word("Start")
 _TIME_LEFT = word("Time left")
 _BUTTONS: dict[str, tuple[str, ...]] = {
     "available": (HELP,),
-    "active": (SAVE, HELP, MORE_TIME, END),
+    "active": (INTERNET, DOCUMENTS, SAVE, HELP, MORE_TIME, END),
     "out-of-service": (HELP,),
 }
 
@@ -80,6 +84,8 @@ class Model:
     news: str = ""
     """What it has to say about something that has happened (NO_DOWNLOAD, PAYING_OVER), for a while."""
     news_until: float = 0.0
+    ways: frozenset[str] = frozenset()
+    """To which windows there is a way from the one in front (INTERNET, DOCUMENTS)."""
 
 
 @dataclass(frozen=True)
@@ -162,10 +168,10 @@ def heard(model: Model, state: State | None) -> Model:
     return replace(model, news="") if model.news == PAYING_OVER else model
 
 
-def seen(model: Model, *, refused: bool) -> Model:
-    """After the active window got another title: whether it is that of an address that was refused."""
+def seen(model: Model, *, refused: bool, ways: frozenset[str] = frozenset()) -> Model:
+    """After another window or title came to the front: was its address refused, and what else is open."""
     newly = refused and model.notice != REFUSED
-    return replace(model, notice=REFUSED if refused else "", news="" if newly else model.news)
+    return replace(model, notice=REFUSED if refused else "", news="" if newly else model.news, ways=ways)
 
 
 def happened(model: Model, news: str, monotonic: float) -> Model:
@@ -188,6 +194,8 @@ def pressed(model: Model, button: str) -> tuple[Model, bytes]:
             return replace(model, asking=True), b""
         case "end-no":
             return replace(model, asking=False), b""
+        case "internet" | "documents":  # the window itself is brought by whoever has the screen
+            return replace(model, notice=""), b""
         case "end-yes":
             return replace(model, asking=False), ask_line("end")
     # What comes of it is to be read where the refusal was.
@@ -206,6 +214,7 @@ def _buttons(model: Model) -> tuple[str, ...]:
         return ()
     pointless = {MORE_TIME} if model.state.ends_in_s is None else set()
     pointless |= set() if model.state.stick else {SAVE}
+    pointless |= {INTERNET, DOCUMENTS} - model.ways
     return tuple(name for name in _BUTTONS.get(model.state.state, ()) if name not in pointless)
 
 

@@ -25,6 +25,9 @@ from typing import Literal
 
 Event = Literal["key", "title", "area", "moved", "gone"]
 
+_BROWSER, _OFFICE = ("chromium",), ("libreoffice", "soffice")
+"""How the names of their windows' classes begin, in small letters."""
+
 _KEY_PRESS, _VISIBILITY, _DESTROYED, _UNMAPPED, _MAPPED, _CONFIGURED, _PROPERTY, _CLIENT_MESSAGE = (
     2, 15, 17, 18, 19, 22, 28, 33,
 )  # fmt: skip
@@ -259,6 +262,8 @@ class Screen:
                     yield "title"
                 if event.property.atom == self._atom("_NET_WORKAREA"):
                     yield "area"
+                if event.property.atom == self._atom("_NET_CLIENT_LIST"):
+                    yield "title"
             elif event.type == _PROPERTY and event.property.atom == self._atom("_NET_WM_NAME"):
                 yield "title"
             elif event.type in (_UNMAPPED, _DESTROYED) and event.property.window != self._root:
@@ -294,6 +299,35 @@ class Screen:
         """How many pixels at the top the window manager keeps free of windows; 0 where it does not say."""
         area = self._numbers(self._root, "_NET_WORKAREA")
         return area[1] if len(area) >= 4 else 0
+
+    def ways(self) -> dict[str, int]:
+        """The window that each of the bar's two buttons leads to, from the one in front.
+
+        `internet` where a browser is open and something else in front; `documents` where a program is that is
+        not in front: the last one that was, or, from one of them to the next, the one that waits longest.
+        """
+        stacked = self._numbers(self._root, "_NET_CLIENT_LIST_STACKING")
+        browsers = [window for window in stacked if self._is_of(window, _BROWSER)]
+        front = self._main(self._before)
+        others = [
+            window
+            for window in stacked
+            if window != front and self._is_of(window, _OFFICE) and self._main(window) == window
+        ]
+        found: dict[str, int] = {}
+        if browsers and front not in browsers:
+            found["internet"] = browsers[-1]
+        if others:
+            found["documents"] = others[-1] if front in browsers else others[0]
+        return found
+
+    def _main(self, window: int) -> int:
+        """The window that a dialogue belongs to; a window of its own belongs to itself."""
+        belongs = self._numbers(window, "WM_TRANSIENT_FOR") if window else ()
+        return belongs[0] if belongs and belongs[0] != self._root else window
+
+    def _is_of(self, window: int, classes: tuple[str, ...]) -> bool:
+        return self._text(window, "WM_CLASS").lower().startswith(classes)
 
     def activate(self, window: int = 0) -> None:
         """Have the window manager give `window` the keyboard; 0 is the window that had it before the bar."""

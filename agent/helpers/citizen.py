@@ -1,5 +1,8 @@
 """Becomes the citizen's browser, inside the session's unit, as the kiosk user.
 
+Where the profile has office programs it stays, and keeps the browser beside them
+(agent/helpers/programs.py).
+
 First it plants the canaries (contract.session.SPOTS): a text that only this
 session has, wherever a session can leave something. What cannot be planted is
 left out, and the wipe (agent/helpers/witness.py) sees that it was not there.
@@ -10,14 +13,17 @@ import ctypes
 import json
 import locale
 import os
+import shutil
 import socket
 import sqlite3
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 from agent.core.proof import CANARY, CANARY_KEY, COOKIES, LOCAL_STORAGE, canary
+from agent.helpers.programs import keep
 from agent.host import Host
 
 BROWSER = "/usr/bin/chromium"
@@ -87,16 +93,32 @@ def main() -> None:
     environment = dict(os.environ)
     session = environment.pop("LAB_SESSION")
     start_page = environment.pop("LAB_START_PAGE")
+    programs = environment.pop("LAB_PROGRAMS", "").split()
     home, runtime = Path(environment["HOME"]), Path(environment["XDG_RUNTIME_DIR"])
-    for plant in plants(canary(session), home, runtime):
-        with contextlib.suppress(OSError, AttributeError, sqlite3.Error):
-            plant()
+    text = canary(session)
+    _plant(plants(text, home, runtime))
     furnish(home)
     environment |= speaking(home, environment.get("LANG", ""))
     register_cards(home)
     os.chdir(home)
     argv = (BROWSER, *FLAGS, f"--user-data-dir={home / PROFILE}", start_page)
+    if programs:
+        sys.exit(keep(argv, environment, programs, refresh=lambda: _refresh(home, text)))
     os.execve(BROWSER, argv, environment)  # noqa: S606  # there is no shell to want
+
+
+def _plant(acts: Iterable[Callable[[], object]]) -> None:
+    """What cannot be planted is left out."""
+    for act in acts:
+        with contextlib.suppress(OSError, AttributeError, sqlite3.Error):
+            act()
+
+
+def _refresh(home: Path, text: str) -> None:
+    """Nothing of what a browser that ended knew is there for the next one: who closes it is signed out."""
+    shutil.rmtree(home / PROFILE, ignore_errors=True)
+    _plant(plants_in_browser(text, home))
+    furnish(home)
 
 
 def furnish(home: Path) -> None:
@@ -160,18 +182,9 @@ def register_cards(home: Path) -> None:
 def plants(text: str, home: Path, runtime: Path) -> tuple[Callable[[], object], ...]:
     """One act of planting for each spot."""
     shared = map(Path, ("/tmp", "/var/tmp", "/dev/shm"))  # noqa: S108  # these are the places
-    folders = (home, home / DOWNLOADS, runtime, home / PROFILE / LOCAL_STORAGE, *shared)
-
-    def in_folder(folder: Path) -> Callable[[], object]:
-        def plant() -> None:
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / CANARY).write_text(text, encoding="ascii")
-
-        return plant
-
     return (
-        *map(in_folder, folders),
-        lambda: _in_a_cookie(home / PROFILE / COOKIES, text),
+        *(partial(_in_folder, folder, text) for folder in (home, home / DOWNLOADS, runtime, *shared)),
+        *plants_in_browser(text, home),
         lambda: _in_shared_memory(text.encode()),
         _in_semaphores,
         lambda: _in_a_message(text.encode()),
@@ -180,6 +193,19 @@ def plants(text: str, home: Path, runtime: Path) -> tuple[Callable[[], object], 
         lambda: _beside(lambda: _be(sys.executable, "-I", "-m", "agent.helpers.attendant", text)),
         lambda: _beside(lambda: _on_paper(text)),
     )
+
+
+def plants_in_browser(text: str, home: Path) -> tuple[Callable[[], object], ...]:
+    """The same for the two spots in the browser's profile."""
+    return (
+        partial(_in_folder, home / PROFILE / LOCAL_STORAGE, text),
+        partial(_in_a_cookie, home / PROFILE / COOKIES, text),
+    )
+
+
+def _in_folder(folder: Path, text: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / CANARY).write_text(text, encoding="ascii")
 
 
 def _in_a_cookie(file: Path, text: str) -> None:

@@ -16,7 +16,7 @@ from agent.core.units import (
     SLICE,
     processes,
 )
-from contract.desired import Language, Resources, Session
+from contract.desired import Language, Program, Resources, Session
 from contract.sentence import Sentence, sentence
 from contract.start import LANGUAGES, start_address
 from contract.wire import Message
@@ -111,7 +111,7 @@ def environment(session: Session) -> str:
     """systemd.exec(5), EnvironmentFile: the contract keeps what would need escaping out of the address."""
     return f"""# Written by lab-agent; what is changed here is put back.
 LAB_START_PAGE="{session.start_page}"
-{_language(session.language)}"""
+{_language(session.language)}{_programs(session.programs)}"""
 
 
 def session_environment(session: str, offer: Session | None, language: Language | None) -> str:
@@ -126,6 +126,10 @@ def session_environment(session: str, offer: Session | None, language: Language 
 
 def _language(language: Language) -> str:
     return f"LANG={LOCALES[language]}\nLANGUAGE={language}\n"
+
+
+def _programs(programs: tuple[Program, ...]) -> str:
+    return f'LAB_PROGRAMS="{" ".join(programs)}"\n' if programs else ""
 
 
 def _change(subject: str, effect: Effect, why: Sentence, *actions: Action) -> Change:

@@ -4,6 +4,10 @@ One static page for each language, because a page has one language to whoever
 has it read aloud. They need no server, no script and nothing from elsewhere,
 so they are there before the network is. The browser's policy names these files
 one by one (kiosk_profiles/browser.py): no other `file:` address opens.
+
+A tile of a program leads to a page of its own, which says what happens now. That
+it is read is what opens the program (agent/helpers/programs.py): a browser never
+lets a page of the web lead to a file.
 """
 
 from collections.abc import Iterator
@@ -11,13 +15,19 @@ from functools import lru_cache
 
 from agent.core.changes import Effect, Owned, Plan, Reader
 from agent.core.files import FilePlanner, FileWish, Found, observe_files
-from contract.desired import Language, Resources, StartPage, StartTile, Texts
+from contract.desired import Language, Resources, StartPage, StartProgram, StartTile, Texts
 from contract.sentence import sentence
-from contract.start import LANGUAGES, start_file
+from contract.start import (
+    LANGUAGES,
+    PROGRAMS_DIRECTORY,
+    program_address,
+    program_page,
+    start_address,
+    start_file,
+)
 
 NAME = "start_page"
-FILES = tuple(start_file(language) for language in LANGUAGES)
-
+_CLOSED = sentence("this program is no longer opened here")
 _OUT = sentence("the lab no longer manages the start page")
 # As html.escape, whose module holds all of HTML's entities: half a megabyte for as long as the PC is on.
 _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;"})
@@ -25,45 +35,51 @@ _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;",
 
 def observe(wanted: Resources, owned: Owned, reader: Reader) -> Found:
     """The pages."""
-    return observe_files(FILES, owned, reader)
+    return observe_files((wish.path for wish in _wishes(wanted)), owned, reader)
 
 
 def plan(wanted: Resources, observed: Found, owned: Owned) -> Plan:
     """A page for each language; none without a section."""
     planner = FilePlanner(NAME, observed, owned)
-    section = wanted.start_page
-    if section is None:
-        released = (change for path in FILES for change in planner.release(path, Effect.NEUTRAL, _OUT))
-        return (*released, *planner.tidy(()))
-    wishes = (
-        FileWish(path=start_file(language), content=html(section, language).encode())
-        for language in LANGUAGES
-    )
+    wishes = _wishes(wanted)
+    wished = {wish.path for wish in wishes}
+    why = _OUT if wanted.start_page is None else _CLOSED
     written = (change for wish in wishes for change in planner.put(wish, Effect.NEUTRAL))
-    return (*written, *planner.tidy(FILES))
+    released = (
+        change
+        for path in owned
+        if path.startswith("/") and path not in wished
+        for change in planner.release(path, Effect.NEUTRAL, why)
+    )
+    return (*written, *released, *planner.tidy(wished))
 
 
 def watched(wanted: Resources) -> tuple[str, ...]:
     """The pages."""
-    return () if wanted.start_page is None else FILES
+    return tuple(wish.path for wish in _wishes(wanted))
+
+
+def _wishes(wanted: Resources) -> tuple[FileWish, ...]:
+    """A page for each language, and for each program one in each."""
+    page = wanted.start_page
+    if page is None:
+        return ()
+    own = ((start_file(language), html(page, language)) for language in LANGUAGES)
+    opening = (
+        (f"{PROGRAMS_DIRECTORY}/{program_page(one.program, language)}", program_html(page, one, language))
+        for one in page.programs
+        for language in LANGUAGES
+    )
+    return tuple(FileWish(path=path, content=text.encode()) for path, text in (*own, *opening))
 
 
 @lru_cache(maxsize=len(LANGUAGES))  # a look compares the pages, and they hardly ever are others
 def html(page: StartPage, language: Language) -> str:
     """The page in one language. Every text is escaped: names come from files that people edit."""
     choices = "".join(_choice(one, language) for one in LANGUAGES)
+    programs = "".join(_program_tile(one, language) for one in page.programs)
     tiles = "".join(_tile(tile, language) for tile in page.tiles)
-    return f"""<!DOCTYPE html>
-<!-- Written by lab-agent; what is changed here is put back. -->
-<html lang="{language}">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{_escaped(_say(page.title, language)[0])}</title>
-<style>{_STYLE}</style>
-</head>
-<body>
+    return f"""{_head(page.title, language)}<body>
 <header>
 <nav aria-label="{_escaped(_say(page.languages, language)[0])}"><ul>
 {choices}</ul></nav>
@@ -72,11 +88,41 @@ def html(page: StartPage, language: Language) -> str:
 {_element("h1", page.title, language)}
 {_element("p", page.about, language, "about")}
 <ul class="tiles">
-{tiles}</ul>
+{programs}{tiles}</ul>
 {_element("p", page.help, language, "help")}
 </main>
 </body>
 </html>
+"""
+
+
+def program_html(page: StartPage, program: StartProgram, language: Language) -> str:
+    """The page that opens a program, and leads back to the start page."""
+    title, lang = _say(page.title, language)
+    back = f'<a href="{start_address(language)}"{_lang(lang, language)}>{_escaped(title)}</a>'
+    return f"""{_head(program.title, language)}<body>
+<main>
+{_element("h1", program.title, language)}
+{_element("p", program.about, language, "about")}
+{_element("p", program.opening, language, "help")}
+<p>← {back}</p>
+</main>
+</body>
+</html>
+"""
+
+
+def _head(title: Texts, language: Language) -> str:
+    return f"""<!DOCTYPE html>
+<!-- Written by lab-agent; what is changed here is put back. -->
+<html lang="{language}">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{_escaped(_say(title, language)[0])}</title>
+<style>{_STYLE}</style>
+</head>
 """
 
 
@@ -100,6 +146,15 @@ def _tile(tile: StartTile, language: Language) -> str:
     return (
         f'<li><h2><a href="{_escaped(tile.url)}"{_lang(lang, language)}>{_escaped(title)}</a></h2>'
         f'{about}<p class="host">{_escaped(host)}</p></li>\n'
+    )
+
+
+def _program_tile(one: StartProgram, language: Language) -> str:
+    title, lang = _say(one.title, language)
+    address = program_address(one.program, language)
+    return (
+        f'<li class="program"><h2><a href="{address}"{_lang(lang, language)}>{_escaped(title)}</a></h2>'
+        f"{_element('p', one.about, language)}</li>\n"
     )
 
 
@@ -134,6 +189,7 @@ def _css() -> Iterator[str]:
     yield ".tiles{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,14rem),1fr));gap:.9rem}"
     yield ".tiles li{position:relative;padding:.6rem 1rem;border:2px solid #0b3d6e;border-radius:.75rem;"
     yield "background:#fff;overflow-wrap:anywhere}"
+    yield ".tiles .program{border-left-width:.75rem}"
     yield ".tiles li:hover{background:#e3edf8}"
     yield "h2{font-size:1.3rem;line-height:1.25;margin:0}"
     yield "h2 a{color:#0b3d6e}"

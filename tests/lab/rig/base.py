@@ -48,6 +48,7 @@ PACKAGES = [
     *("fonts-dejavu-core", "fonts-noto-core", "locales"),
     *("mtools", "dosfstools", "ntfs-3g"),  # sticks are read and made without the kernel's help
     *("pcscd", "opensc-pkcs11"),
+    *("libreoffice-writer", "libreoffice-calc", "libreoffice-impress", "libreoffice-l10n-it"),  # a course's
     *("cron", "at"),  # what a citizen could leave work with: it must come to nothing
 ]
 # chrony and systemd-timesyncd exclude each other in one dpkg database: this is unpacked in a layer apart

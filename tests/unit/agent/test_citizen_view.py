@@ -68,6 +68,17 @@ def test_the_time_left(left: float, text: str, urgent: bool) -> None:
     assert shown.left == Countdown("Tempo rimasto", text, urgent)
 
 
+def test_from_a_program_to_the_browser_and_back_without_asking_anybody() -> None:
+    beside = seen(model(), refused=True, ways=frozenset({"internet", "documents"}))
+    assert names(beside) == ["internet", "documents", "help", "more-time", "end"]
+    assert dict(view(beside, CLOCK, 100.0).buttons)["documents"] == "Documenti"
+    assert pressed(beside, "internet") == (replace(beside, notice=""), b"")
+    assert names(seen(beside, refused=False, ways=frozenset({"documents"})))[0] == "documents"
+    assert "internet" not in names(replace(beside, asking=True))
+    free = heard(beside, replace(ACTIVE, state="available"))
+    assert names(free) == ["help"], "what is still open when a session has ended is nobody's"
+
+
 def test_without_an_end_there_is_no_time_left_and_no_more_to_ask_for() -> None:
     open_end = model(ends_in_s=None)
     assert view(open_end, CLOCK, 100.0).left is None

@@ -281,3 +281,42 @@ def test_stations_with_the_same_layers_share_one_compiled_document() -> None:
 
 def test_the_order_in_which_hosts_are_written_is_no_change() -> None:
     assert diff(state(hall("allow: [.a.test, .b.test]")), state(hall("allow: [.b.test, .a.test]"))) == ()
+
+
+OFFICE = TILED + "programs: [calc, writer]\nsession: {offered: true}\n"
+
+
+def test_programs_are_tiles_pages_and_the_sessions() -> None:
+    resolved = library({"profiles/hall.yaml": OFFICE}).resolve("hall")
+    page, session, policy = (
+        resolved.resources.start_page,
+        resolved.resources.session,
+        resolved.resources.browser_policy,
+    )
+    assert page is not None
+    assert session is not None
+    assert policy is not None
+    assert [one.program for one in page.programs] == ["writer", "calc"]
+    assert page.programs[0].title.ro == "Scrie un text"
+    assert session.programs == ("writer", "calc")
+    opened = {entry for entry in policy.allow if entry.startswith("file:///run/")}
+    assert opened == {
+        f"file:///run/lab-programs/{program}-{language}.html"
+        for program in ("writer", "calc")
+        for language in ("it", "en", "ro")
+    }
+    assert library({"profiles/hall.yaml": OFFICE}).findings("hall") == ()
+    assert {row.path: row.line for row in explain(resolved)}["start_page.programs"] == 6
+
+
+def test_a_layer_takes_a_program_out_and_a_start_page_elsewhere_all_of_them() -> None:
+    files = {"profiles/hall.yaml": OFFICE, "layers/lab.yaml": "remove: {programs: [calc]}\n"}
+    fewer = library(files).resolve("hall").resources.session
+    assert fewer is not None
+    assert fewer.programs == ("writer",)
+    files["layers/lab.yaml"] = "start_page: http://portale.test/\n"
+    elsewhere = library(files).resolve("hall").resources
+    assert elsewhere.session is not None
+    assert elsewhere.session.programs == ()
+    assert elsewhere.browser_policy is not None
+    assert not any(entry.startswith("file:") for entry in elsewhere.browser_policy.allow)

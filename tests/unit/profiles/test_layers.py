@@ -24,7 +24,10 @@ LAYERS = st.fixed_dictionaries(
         "services": SERVICES,
         "allow": HOSTS,
         "deny": HOSTS,
-        "remove": st.fixed_dictionaries({}, optional={"allow": HOSTS, "services": SERVICES}),
+        "programs": st.lists(st.sampled_from(["writer", "calc"]), max_size=2, unique=True),
+        "remove": st.fixed_dictionaries(
+            {}, optional={"allow": HOSTS, "services": SERVICES, "programs": st.just(["calc"])}
+        ),
         "browser": st.none()
         | st.fixed_dictionaries(
             {}, optional={"downloads": st.booleans() | st.none(), "printing": st.booleans()}
