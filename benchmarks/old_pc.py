@@ -40,7 +40,7 @@ tiles:
     url: http://{SITE}/
 allow: [.{SITE}]
 """
-_TILE = (180, 420)
+_TILE = (180, 340)
 """A place in the start page's first tile."""
 _OFFERED = 'until xdotool search --onlyvisible --name "^lab-ground" >/dev/null 2>&1; do sleep 0.05; done'
 _DRAWN = 'until xdotool search --onlyvisible --name "^Pronto" >/dev/null 2>&1; do sleep 0.02; done'

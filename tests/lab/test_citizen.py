@@ -31,7 +31,7 @@ START_ROW = 440
 """A row of the screen through the buttons to start, off their words."""
 BAR_ROW = 12
 """A row through the bar's buttons, above their words."""
-TILE, LINK = (180, 420), (300, 300)
+TILE, LINK = (180, 340), (300, 300)
 """Places in the start page's first tile, and in the site's link."""
 
 
