@@ -28,13 +28,15 @@ def printer(server: Machine) -> Iterator[str]:
 
 
 def on(server: Machine) -> None:
-    """Switch it on."""
+    """Switch it on, and wait until it answers."""
     server.run(
         [
             *("systemd-run", "--quiet", "--collect", f"--unit={UNIT}"),
             *("python3", f"{FOLDER}/printer.py", str(PORT), FOLDER),
         ]
     )
+    answers = f"(: </dev/tcp/{server.address}/{PORT}) 2>/dev/null"
+    server.run(["bash", "-c", f"until {answers}; do sleep 0.1; done"], timeout=20)
 
 
 def off(server: Machine) -> None:
