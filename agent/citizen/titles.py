@@ -16,6 +16,8 @@ DENY = "/etc/chromium/policies/managed/50-lab-policy.json"
 
 _PROXY = "403 Filtered"
 """How tinyproxy calls the page with which it refuses a host over http."""
+_FILE = ".pdf"
+"""Chromium's viewer calls its window by the file's name, which looks like a host; no domain ends so."""
 _BROWSER = re.compile(r" [-–—] Chromium$")
 _ADDRESS = re.compile(  # small letters only: so Chromium writes hosts, and so people write few titles
     r"(?:(?P<scheme>[a-z][a-z-]*)://(?P<any>[^\s/?#]*)|(?P<host>\[[0-9a-f:]+\]|[a-z0-9_-]+(?:\.[a-z0-9_-]+)+|localhost)"
@@ -49,6 +51,8 @@ def refused(title: str, lists: Lists) -> bool:
         return True
     address = _ADDRESS.fullmatch(title)
     if not lists.deny or address is None:
+        return False
+    if address["path"] is None and (address["host"] or "").endswith(_FILE):
         return False
     yes = _decides(address, lists.allow)
     return yes is None or (_decides(address, lists.deny) or (-1, False, -1)) > yes
